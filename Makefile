@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: MIT
+# The whole build: the EFI loader, the hypervisor, the guests, the disk image, the tests and the checks.
+#   make V=1       shows the commands        make CC=clang   builds with the other compiler
+#   make O=DIR     builds under DIR          make help       lists the targets
+
+CC := gcc
+NASM := nasm
+LD := ld
+OBJCOPY := objcopy
+O := build
+PLATFORM := qemu-svm
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-8s %s\n' '$1' '$2')
+# Files that exist, of a list in one folder: $(call in,hv,main.c vm.c)
+in = $(wildcard $(addprefix $1/,$2))
+
+# ---- What is built, by folder ----------------------------------------------------------------------
+
+BOOT_SRC := $(call in,boot,efi_main.c efi_modules.c efi_elf.c efi_memmap.c efi_checks.c efi_console.c \
+              efi_cpus.c efi_pci.c efi_handover.c efi_jump.asm)
+
+IMAGE_SRC := $(call in,arch/x86,entry.asm isr.asm ap_trampoline.asm cpu.c cpuid.c gdt.c idt.c paging.c lapic.c tsc.c fpu.c)
+IMAGE_SRC += $(call in,arch/vmx,enter.asm caps.c vmcs.c decode.c inject.c ept.c vmx.c)
+IMAGE_SRC += $(call in,arch/svm,enter.asm caps.c vmcb.c decode.c inject.c npt.c svm.c)
+IMAGE_SRC += $(call in,hv,main.c backend.c exit.c vm.c vcpu.c slat.c guest_mem.c intr.c emul_cpuid.c emul_msr.c \
+               emul_cr.c emul_io.c emul_mem.c emul_xsave.c insn.c insn_exec.c sched.c timer.c config.c mem.c \
+               log.c panic.c trace.c string.c printf.c console.c layout.c)
+IMAGE_SRC += $(call in,hv/load,load.c linux.c flat.c acpi.c)
+IMAGE_SRC += $(call in,hv/vdev,vuart.c vpic.c vpit.c vlapic.c vioapic.c vcmos.c vpm.c vi8042.c)
+IMAGE_SRC += $(wildcard hv/pv/*.c)
+IMAGE_SRC += $(call in,hv/monitor,monitor.c line.c) $(wildcard hv/monitor/commands_*.c)
+IMAGE_SRC += $(call in,drivers,uart16550.c ioapic.c pci.c hpet.c acpi.c rtc.c power.c i8259.c)
+
+# A guest is guest-stubs/NAME.c or guest-stubs/NAME/*, with guest-stubs/lib/*.
+STUB_LIB := $(wildcard guest-stubs/lib/*.c guest-stubs/lib/*.asm)
+STUBS := $(patsubst guest-stubs/%.c,%,$(wildcard guest-stubs/*.c)) \
+         $(filter-out lib,$(patsubst guest-stubs/%/,%,$(wildcard guest-stubs/*/)))
+
+# A host test NAME is tests/host/test_NAME.c with HOST_SRC_NAME (and HOST_LIBS_NAME); a fuzz target is
+# tests/host/fuzz_NAME.c with HOST_SRC_NAME and the driver fuzz_main.c.  Two lines for each:
+# (host tests)
+
+# (fuzz targets)
+
+# ---- Flags -----------------------------------------------------------------------------------------
+
+WARN := -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla \
+        -Wwrite-strings -Wswitch -Wimplicit-fallthrough -Wno-unused-parameter
+FREE := -std=gnu17 -ffreestanding -mno-red-zone -mgeneral-regs-only -fno-strict-aliasing -fno-common \
+        -fno-asynchronous-unwind-tables -O2 -g $(WARN) -iquote .
+IMAGE_CFLAGS := $(FREE) -mcmodel=kernel -fno-pic -fno-pie -fstack-protector-strong -mstack-protector-guard=global \
+                -fno-omit-frame-pointer
+STUB_CFLAGS := $(FREE) -fno-pic -fno-pie -fno-stack-protector
+BOOT_CFLAGS := $(FREE) -fpic -fshort-wchar -fno-stack-protector -DGNU_EFI_USE_MS_ABI \
+               -isystem /usr/include/efi -isystem /usr/include/efi/x86_64
+HOST_CFLAGS := -std=gnu17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -Wall -Wextra -Werror \
+               -Wno-unused-parameter -I. -iquote .
+NASM_FLAGS := -f elf64 -g -F dwarf -Werror -I$(O)/ -I./
+DEP = -MMD -MP -MF $(@:.o=.d)
+
+IMAGE_LDFLAGS := -nostdlib -static -T linker.ld --orphan-handling=error --fatal-warnings --emit-relocs \
+                 -z max-page-size=4096 -z noexecstack --build-id=none -Map $(O)/mica.map
+STUB_LDFLAGS := -nostdlib -static -T guest-stubs/stub.ld --fatal-warnings -z max-page-size=4096 -z noexecstack \
+                -z norelro --build-id=none --no-warn-rwx-segments
+BOOT_LDFLAGS := -nostdlib -shared -Bsymbolic -znocombreloc -z noexecstack --build-id=none --no-warn-rwx-segments \
+                -T /usr/lib/elf_x86_64_efi.lds
+
+object = $(patsubst %.asm,$(O)/%.asm.o,$(patsubst %.c,$(O)/%.o,$1))
+BOOT_OBJ := $(call object,$(BOOT_SRC))
+IMAGE_OBJ := $(call object,$(IMAGE_SRC)) $(if $(wildcard hv/load/dsdt.asl),$(O)/dsdt.o)
+stub_src = $(wildcard guest-stubs/$1.c guest-stubs/$1/*.c guest-stubs/$1/*.asm) $(STUB_LIB)
+stub_obj = $(patsubst $(O)/guest-stubs/%,$(O)/stubs/%,$(call object,$(call stub_src,$1)))
+host_obj = $(patsubst %.c,$(O)/host/%.o,$1)
+
+GUESTS := $(STUBS:%=$(O)/guests/%.bin)
+HOST_BIN := $(HOST_TESTS:%=$(O)/host/test_%) $(HOST_FUZZ:%=$(O)/host/fuzz_%)
+
+# ---- Targets ---------------------------------------------------------------------------------------
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all image run debug test test-host test-vm check format stats clean help FORCE
+
+all: $(O)/BOOTX64.EFI $(O)/mica.elf $(O)/mica.dis $(GUESTS) ## build the loader, the hypervisor and the guests
+	@size $(O)/mica.elf
+
+clean: ## remove everything that was built
+	rm -rf $(O)
+
+help: ## this list
+	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+# Objects are rebuilt when the compiler or its flags change.
+$(O)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(IMAGE_CFLAGS) $(BOOT_CFLAGS) $(STUB_CFLAGS) $(HOST_CFLAGS) $(NASM_FLAGS)' | cmp -s - $@ || \
+	 echo '$(CC) $(IMAGE_CFLAGS) $(BOOT_CFLAGS) $(STUB_CFLAGS) $(HOST_CFLAGS) $(NASM_FLAGS)' >$@
+
+# ---- The loader --------------------------------------------------------------------------------------
+
+$(O)/boot/%.o: boot/%.c $(O)/flags
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(BOOT_CFLAGS) $(DEP) -c $< -o $@
+
+$(O)/boot.so: $(BOOT_OBJ)
+	$(call say,LD,$@)
+	$(Q)$(LD) $(BOOT_LDFLAGS) /usr/lib/crt0-efi-x86_64.o $(BOOT_OBJ) -o $@ -L/usr/lib -lefi -lgnuefi
+	@! nm -u $@ | grep . || { echo '$@: undefined symbols'; rm -f $@; exit 1; }
+
+$(O)/BOOTX64.EFI: $(O)/boot.so
+	$(call say,EFI,$@)
+	$(Q)$(OBJCOPY) -j .text -j .sdata -j .data -j .rodata -j .dynamic -j .dynsym -j '.rel*' -j .reloc \
+	  --target efi-app-x86_64 --subsystem=10 $< $@
+
+# ---- The hypervisor ----------------------------------------------------------------------------------
+
+$(O)/%.asm.o: %.asm $(O)/flags $(O)/asm_offsets.inc
+	$(call say,NASM,$<)
+	@mkdir -p $(@D)
+	$(Q)$(NASM) $(NASM_FLAGS) -MD $(@:.o=.d) -MP $< -o $@
+
+$(O)/%.o: %.c $(O)/flags
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(IMAGE_CFLAGS) $(DEP) -c $< -o $@
+
+# The layouts that assembly uses, from the C compiler.
+$(O)/asm_offsets.inc: $(wildcard arch/asm_offsets.c) $(O)/flags
+	$(call say,OFFSETS,$@)
+	$(Q)$(if $(wildcard arch/asm_offsets.c),$(CC) $(IMAGE_CFLAGS) -MMD -MP -MT $@ -MF $(O)/asm_offsets.d \
+	  -S arch/asm_offsets.c -o $(O)/asm_offsets.s,: >$(O)/asm_offsets.s)
+	$(Q)sed -n 's/.*\.ascii[[:space:]]*"@DEF \([A-Za-z0-9_]*\) \([^"]*\)".*/%define \1 \2/p' $(O)/asm_offsets.s >$@
+
+# The guest's DSDT as an array: dsdt_aml[] and dsdt_aml_size.
+$(O)/dsdt.aml: hv/load/dsdt.asl
+	$(call say,IASL,$<)
+	@mkdir -p $(@D)
+	$(Q)iasl -we -vs -p $(O)/dsdt $< >$(O)/dsdt.log || { cat $(O)/dsdt.log; exit 1; }
+
+$(O)/dsdt.c: $(O)/dsdt.aml
+	$(Q){ echo 'const unsigned char dsdt_aml[] = {'; od -An -v -tx1 $< | sed 's/ \(..\)/0x\1,/g'; echo '};'; \
+	  echo 'const unsigned int dsdt_aml_size = sizeof(dsdt_aml);'; } >$@
+
+$(O)/dsdt.o: $(O)/dsdt.c $(O)/flags
+	$(Q)$(CC) $(IMAGE_CFLAGS) -c $< -o $@
+
+$(O)/mica.debug.elf: $(IMAGE_OBJ) linker.ld
+	$(call say,LD,$@)
+	$(Q)$(LD) $(IMAGE_LDFLAGS) $(IMAGE_OBJ) -o $@
+
+# What boots keeps the symbol table (stack traces) and the relocations (it may be slid).
+$(O)/mica.elf: $(O)/mica.debug.elf
+	$(call say,STRIP,$@)
+	$(Q)$(OBJCOPY) --strip-debug $< $@
+
+$(O)/mica.dis: $(O)/mica.debug.elf
+	$(call say,DISASM,$@)
+	$(Q)objdump -d --no-show-raw-insn -M intel $< >$@
+
+# ---- The guests that are shipped ---------------------------------------------------------------------
+
+$(O)/stubs/%.o: guest-stubs/%.c $(O)/flags
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(STUB_CFLAGS) $(DEP) -c $< -o $@
+
+$(O)/stubs/%.asm.o: guest-stubs/%.asm $(O)/flags
+	$(call say,NASM,$<)
+	@mkdir -p $(@D)
+	$(Q)$(NASM) $(NASM_FLAGS) -MD $(@:.o=.d) -MP $< -o $@
+
+define stub_rule
+$(O)/guests/$1.elf: $(call stub_obj,$1) guest-stubs/stub.ld
+	$$(call say,LD,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(LD) $$(STUB_LDFLAGS) $(call stub_obj,$1) -o $$@
+endef
+$(foreach stub,$(STUBS),$(eval $(call stub_rule,$(stub))))
+
+$(O)/guests/%.bin: $(O)/guests/%.elf
+	$(Q)$(OBJCOPY) -O binary $< $@
+
+# ---- Host tests --------------------------------------------------------------------------------------
+
+$(O)/host/%.o: %.c $(O)/flags
+	$(call say,HOSTCC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(HOST_CFLAGS) $(DEP) -c $< -o $@
+
+define host_rule
+$(O)/host/$1: $(call host_obj,$2)
+	$$(call say,HOSTLD,$$@)
+	$$(Q)$$(CC) $$(HOST_CFLAGS) $$^ $3 -o $$@
+endef
+$(foreach t,$(HOST_TESTS),$(eval $(call host_rule,test_$t,tests/host/test_$t.c $(HOST_SRC_$t),$(HOST_LIBS_$t))))
+$(foreach t,$(HOST_FUZZ),$(eval $(call host_rule,fuzz_$t,tests/host/fuzz_$t.c tests/host/fuzz_main.c $(HOST_SRC_$t),$(HOST_LIBS_$t))))
+
+test-host: $(HOST_BIN) ## the host tests alone
+	@for t in $(HOST_BIN); do $$t >$$t.log 2>&1 || { tail -20 $$t.log; echo "$$t failed"; exit 1; }; echo "$$t passed"; done
+
+-include $(shell find $(O) -name '*.d' 2>/dev/null)
