@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A physical CPU: its stacks, its tables, and what the rest of the hypervisor keeps per CPU.
+ *
+ * Each CPU has one block of 64 KiB of virtual space, aligned to its size.  From the bottom: a guard
+ * page, the main stack, and a stack each for NMI, #DF and #MC with guard pages between them; at the
+ * top struct cpu.  So this_cpu() needs nothing but RSP, whichever of the stacks is in use.
+ */
+#pragma once
+
+#include "arch/x86/regs.h"
+#include "hv/addr.h"
+#include "hv/trace.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CPU_MAX        256u
+#define CPU_BLOCKS     0xffffe00000000000ull /* the block of CPU n is at + n * CPU_BLOCK_SIZE */
+#define CPU_BLOCK_SIZE 0x10000ull
+#define CPU_AREA_SIZE  0x4000ull /* struct cpu, at the top of the block */
+
+/* Where the stacks end (they grow down), from the bottom of the block. */
+#define CPU_STACK_SIZE    0x4000ull
+#define CPU_STACK_TOP     0x5000ull /* 0x1000..0x5000 */
+#define CPU_NMI_STACK_TOP 0x7000ull /* 0x6000..0x7000 */
+#define CPU_DF_STACK_TOP  0x9000ull
+#define CPU_MC_STACK_TOP  0xb000ull
+
+/* Selectors of every CPU's GDT. */
+#define SELECTOR_CODE 0x08u
+#define SELECTOR_DATA 0x10u
+#define SELECTOR_TSS  0x18u
+#define GDT_ENTRIES   5u /* null, code, data, TSS (two) */
+#define TSS_LIMIT     0x67u
+
+/* IST numbers of the IDT's gates. */
+#define IST_NMI 1u
+#define IST_DF  2u
+#define IST_MC  3u
+
+struct tss {
+    uint32_t reserved0;
+    uint64_t rsp[3];
+    uint64_t reserved28;
+    uint64_t ist[7]; /* ist[n - 1] is IST n */
+    uint64_t reserved92;
+    uint16_t reserved100;
+    uint16_t io_map_base;
+} PACKED;
+
+STATIC_ASSERT(sizeof(struct tss) == TSS_LIMIT + 1, "the TSS as the CPU reads it");
+
+/* What other CPUs may touch, with atomic operations only. */
+struct cpu_shared {
+    uint32_t work;     /* bits of hv's own; set before a kick, taken with cpu_take_work() */
+    uint32_t in_guest; /* 1 from just before an entry to just after the exit: a kick is needed */
+    uint32_t online;   /* 1 once the CPU takes part */
+    uint32_t stopped;  /* 1 once it has stopped for a panic */
+} ALIGNED(64);
+
+/* Fields: (o) set once when the CPU starts, (c) only on this CPU, (s) see struct cpu_shared. */
+struct cpu {
+    uint32_t index;            /* (o) 0 is the boot CPU */
+    uint32_t apic_id;          /* (o) */
+    struct vcpu *vcpu;         /* (c) the vCPU that is loaded, or a null pointer */
+    struct hv_cpu *hv;         /* (o) hv's own part */
+    void *backend;             /* (o) the backend's area: the VMXON region, or the host save area */
+    hpa_t backend_hpa;         /* (o) */
+    uint64_t timer_deadline;   /* (c) TSC that the local APIC timer is armed for, UINT64_MAX: off */
+    uint64_t nmi_count;        /* (c) */
+    struct cpu_shared shared;  /* (s) */
+    uint64_t gdt[GDT_ENTRIES]; /* (o) */
+    struct tss tss;            /* (o) */
+    uint64_t irq_count[256];   /* (c) by vector, exceptions that were fixed up included */
+    struct trace_ring trace;   /* (c) */
+};
+
+STATIC_ASSERT(sizeof(struct cpu) <= CPU_AREA_SIZE, "struct cpu fits the top of the block");
+
+/* Where a CPU's block and the structure at its top are. */
+static inline uint64_t cpu_block(unsigned int index)
+{
+    return CPU_BLOCKS + index * CPU_BLOCK_SIZE;
+}
+
+static inline struct cpu *cpu_by_index(unsigned int index)
+{
+    return (struct cpu *)(cpu_block(index) + CPU_BLOCK_SIZE - CPU_AREA_SIZE);
+}
+
+/* Valid on a CPU's own stacks only, that is after cpu_start_on_own_stack(). */
+static inline struct cpu *this_cpu(void)
+{
+    uint64_t rsp;
+
+    __asm__("mov %%rsp, %0" : "=r"(rsp));
+    return (struct cpu *)((rsp | (CPU_BLOCK_SIZE - 1)) + 1 - CPU_AREA_SIZE);
+}
+
+/* Like this_cpu(), but a null pointer on the boot stack: for panic() and what it calls. */
+struct cpu *cpu_current(void);
+
+extern unsigned int cpu_count; /* CPUs that take part; cpu_by_index(0 .. cpu_count - 1) are valid */
+
+/*
+ * Before anything else in hv_main(), on the boot stack: the CPUID snapshot, and an IDT on the boot
+ * GDT, so that an early exception ends in a panic with its registers.
+ */
+void cpu_init_early(void);
+
+/* After paging_init(): the boot CPU's block, GDT, TSS, IST stacks.  Then its own stack; does not
+ * return. */
+void cpu_init_boot(void);
+NORETURN void cpu_start_on_own_stack(void (*function)(void *), void *argument);
+
+/* This CPU's control registers: WP, and SMEP, UMIP, PGE, OSXSAVE, OSFXSR where present.
+ * paging_init() calls it. */
+void cpu_init_control_registers(void);
+
+/*
+ * Root mode runs with interrupts off except in these two.  Handlers run inside; they must not take
+ * a lock that the caller holds.
+ */
+static inline void cpu_take_interrupts(void)
+{
+    __asm__ volatile("sti; nop; cli" ::: "memory");
+}
+
+/*
+ * Sleep until an interrupt.  Called with interrupts off after the caller has found nothing to do:
+ * STI's shadow covers HLT, so that an interrupt which makes work in between still wakes the CPU.
+ */
+static inline void cpu_idle(void)
+{
+    __asm__ volatile("sti; hlt; cli" ::: "memory");
+}
+
+/* The work bits that were set, taken and cleared. */
+static inline uint32_t cpu_take_work(struct cpu *cpu)
+{
+    if (!__atomic_load_n(&cpu->shared.work, __ATOMIC_RELAXED))
+        return 0;
+    return __atomic_exchange_n(&cpu->shared.work, 0, __ATOMIC_ACQUIRE);
+}
+
+static inline void cpu_post_work(struct cpu *cpu, uint32_t bits)
+{
+    __atomic_fetch_or(&cpu->shared.work, bits, __ATOMIC_RELEASE);
+}

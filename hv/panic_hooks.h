@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What panic() is given at start-up, so that it can say more than its own layer knows: where to
+ * write, what names are, and how to stop the rest of the machine.  Everything works without, only
+ * less.
+ */
+#pragma once
+
+#include "hv/util.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct boot_info;
+struct trap_frame;
+
+/* Names for the stack trace; call after paging_init() with the elf file as it is mapped then. */
+void panic_init(const struct boot_info *info);
+
+/* Until set: COM1 at 0x3f8, polled.  Must work with interrupts off and locks in any state. */
+void panic_set_output(void (*write)(const char *text, size_t size));
+
+/* Prints the loaded guest by way of panic_print(); called only when this CPU has a vCPU loaded. */
+void panic_set_guest_dump(void (*dump)(void));
+void panic_set_exit_names(const char *(*name)(uint32_t kind));
+
+/* Called first; must make the other CPUs stop, without waiting long. */
+void panic_set_stop_others(void (*stop)(void));
+
+/* Called last, instead of halting, if set: tests power the machine off. */
+void panic_set_finish(void (*finish)(void));
+
+/* A line's worth of text to where the panic goes; for the guest dump. */
+void panic_print(const char *format, ...) PRINTF(1, 2);
+
+/* A panic about an exception: its frame is what is shown. */
+NORETURN void panic_trap(const struct trap_frame *frame, const char *format, ...) PRINTF(2, 3);
+
+/* True from the beginning of the first panic. */
+bool panic_in_progress(void);

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A ring of the last exits of one CPU.  Recording is a handful of stores by the CPU that owns the
+ * ring; reading is for panic() and the monitor.  What a kind is called, hv/exit.h knows.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#define TRACE_ENTRIES 64u /* a power of two */
+
+struct trace_entry {
+    uint64_t tsc;
+    uint64_t rip;     /* the guest's */
+    uint64_t info[2]; /* the backend's words: qualification and the like */
+    uint32_t kind;    /* enum exit_kind */
+    uint32_t vcpu;    /* TRACE_VCPU(vm, vcpu) */
+};
+
+#define TRACE_VCPU(vm_id, vcpu_id) ((uint32_t)(vm_id) << 16 | ((uint32_t)(vcpu_id)&0xffff))
+
+struct trace_ring {
+    uint64_t count; /* of all exits ever; the next goes to entries[count % TRACE_ENTRIES] */
+    struct trace_entry entries[TRACE_ENTRIES];
+};
+
+static inline void trace_exit(struct trace_ring *ring, uint64_t tsc, uint32_t vcpu, uint32_t kind,
+                              uint64_t rip, uint64_t info0, uint64_t info1)
+{
+    struct trace_entry *entry = &ring->entries[ring->count++ % TRACE_ENTRIES];
+
+    entry->tsc = tsc;
+    entry->rip = rip;
+    entry->info[0] = info0;
+    entry->info[1] = info1;
+    entry->kind = kind;
+    entry->vcpu = vcpu;
+}
+
+/* The n-th entry back, 0 being the last; a null pointer when there is none (any more). */
+const struct trace_entry *trace_back(const struct trace_ring *ring, unsigned int n);
