@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Guest memory, checked: by guest-physical address, and by guest-virtual one through the guest's own
+ * tables.  What is read is copied once and then judged; nobody keeps a pointer across an exit.
+ */
+#pragma once
+
+#include "hv/addr.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct vcpu;
+struct vm;
+
+/* 0, or -EFAULT when any byte is not in the guest's RAM (nothing is copied then). */
+int guest_mem_read(struct vm *vm, gpa_t gpa, void *to, uint64_t size);
+int guest_mem_write(struct vm *vm, gpa_t gpa, const void *from, uint64_t size);
+int guest_mem_zero(struct vm *vm, gpa_t gpa, uint64_t size);
+bool guest_mem_is_ram(struct vm *vm, gpa_t gpa);
+
+#define ACCESS_READ  0u
+#define ACCESS_WRITE 1u
+#define ACCESS_FETCH 2u
+#define ACCESS_USER  4u /* as CPL 3; else as a supervisor, SMAP as RFLAGS.AC says */
+#define ACCESS_QUIET 8u /* no accessed and dirty bits are set: for the monitor */
+
+/* One step of a walk, for the monitor's `walk`. */
+struct walk_step {
+    unsigned int level; /* 5..1 */
+    gpa_t entry_gpa;
+    uint64_t entry;
+};
+
+struct guest_walk {
+    bool ok;
+    gpa_t gpa;
+    uint64_t page_size;
+    uint32_t error; /* the page-fault error code when !ok */
+    unsigned int step_count;
+    struct walk_step steps[5];
+};
+
+/* Walk the guest's tables for a linear address in the vCPU's present mode. */
+void guest_walk(struct vcpu *vcpu, uint64_t gva, uint32_t access, struct guest_walk *out);
+
+/* Bytes of code at CS:RIP into bytes, up to size (at most 15); returns how many could be read. */
+unsigned int guest_fetch(struct vcpu *vcpu, uint8_t *bytes, unsigned int size);

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One timer queue per CPU, on the local APIC's one-shot timer: a pairing heap by deadline, so that arming
+ * and cancelling cost the same with one guest and with a hundred.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define TIMER_NEVER UINT64_MAX
+
+struct timer {
+    uint64_t deadline_tsc; /* of the host's TSC */
+    void (*fire)(struct timer *timer);
+    struct timer_queue *queue; /* the queue it is in; a null pointer: not armed */
+    struct timer *child, *next, **link; /* the heap: first child, next sibling, what points here */
+};
+
+struct timer_queue {
+    struct timer *root;
+};
+
+void timer_init(struct timer *timer, void (*fire)(struct timer *timer));
+/* Arm, or move when armed already, in that queue.  The caller is the queue's CPU. */
+void timer_arm(struct timer_queue *queue, struct timer *timer, uint64_t deadline_tsc);
+void timer_cancel(struct timer *timer);
+/* Fire all that is due at now_tsc, in order; returns the next deadline or TIMER_NEVER. */
+uint64_t timer_run(struct timer_queue *queue, uint64_t now_tsc);
+uint64_t timer_next(const struct timer_queue *queue);

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A vCPU: its registers, its events, and the loop that runs it.  The backends' own structs contain this
+ * one as a member.
+ */
+#pragma once
+
+#include "arch/x86/fpu.h"
+#include "hv/backend.h"
+#include "hv/exit.h"
+#include "hv/timer.h"
+#include "hv/vdev/vlapic.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cpu;
+struct vm;
+
+/* General-purpose registers by their encoding.  RSP's place is unused: it is VCPU_RSP. */
+enum gpr { GPR_RAX, GPR_RCX, GPR_RDX, GPR_RBX, GPR_RSP, GPR_RBP, GPR_RSI, GPR_RDI, GPR_R8, GPR_R15 = 15, GPR_COUNT };
+
+struct gprs {
+    uint64_t r[GPR_COUNT];
+};
+
+enum vcpu_state {
+    VCPU_WAIT_SIPI, /* after INIT, not the boot CPU */
+    VCPU_RUNNABLE,
+    VCPU_HALTED, /* HLT: until an interrupt, an NMI or a reset */
+    VCPU_DEAD,   /* its VM has ended */
+};
+
+/* Requests from anywhere, taken by the run loop before an entry. */
+#define VCPU_REQ_EVENT 0x1u /* look for an interrupt or NMI to deliver */
+#define VCPU_REQ_LEAVE 0x2u /* leave the CPU: paused, stopped, or another is to run */
+#define VCPU_REQ_RESET 0x4u /* the whole VM is to be reset */
+#define VCPU_REQ_INIT  0x8u
+#define VCPU_REQ_SIPI  0x10u
+
+/* MSRs that are storage only, saved and restored with the vCPU. */
+#define VCPU_MTRR_VARIABLE 8
+struct vcpu_msrs {
+    uint64_t misc_enable;
+    uint64_t tsc_adjust;
+    uint64_t tsc_aux;
+    uint64_t bios_sign_id;
+    uint64_t spec_ctrl;
+    uint64_t mtrr_def_type;
+    uint64_t mtrr_fixed[11];
+    uint64_t mtrr_base[VCPU_MTRR_VARIABLE];
+    uint64_t mtrr_mask[VCPU_MTRR_VARIABLE];
+    uint64_t mcg_status;
+    uint64_t hwcr;
+};
+
+/* (c) only on the CPU that runs it, or while it runs nowhere; (a) any CPU, atomically; (o) once */
+struct vcpu {
+    struct gprs gprs; /* (c) */
+    uint64_t rip;     /* (c) */
+    struct vm *vm;    /* (o) */
+    unsigned int id;  /* (o) also its APIC id */
+    uint32_t requests;         /* (a) VCPU_REQ_* */
+    uint32_t nmi_pending;      /* (a) 0, 1 or 2: two are kept, as the hardware does */
+    uint8_t sipi_vector;       /* (a) */
+    uint8_t state;             /* (c) enum vcpu_state */
+    struct cpu *cpu;           /* (c) where it is loaded, or a null pointer */
+    struct vm_event exception; /* (c) to be injected at the next entry */
+    struct vm_event requeued;  /* (c) an interrupt or NMI whose delivery was interrupted */
+    uint64_t tsc_offset;       /* (c) guest TSC = host TSC + offset */
+    uint64_t dr[4];            /* (c) while not in the hardware */
+    bool debug_used;           /* (c) the guest has touched the debug registers: they are switched */
+    bool in_kernel_wait;
+    struct fpu_state fpu;      /* (c) */
+    struct vcpu_msrs msrs;     /* (c) */
+    struct vlapic lapic;
+    struct timer lapic_timer;  /* (c) */
+    uint64_t exits[EXIT_KIND_COUNT]; /* (c) */
+    uint64_t unknown_msrs;     /* (c) accesses that were answered by #GP */
+    struct vcpu *next;         /* the scheduler's queue */
+    bool queued;
+};
+
+/* ---- Life ----------------------------------------------------------------------------------- */
+
+struct vcpu *vcpu_create(struct vm *vm, unsigned int id);
+void vcpu_destroy(struct vcpu *vcpu);
+/* The state after RESET, or (init) after INIT. */
+void vcpu_reset(struct vcpu *vcpu, bool init);
+
+/*
+ * Make it this CPU's, in the place of the one that is.  Lazy: a vCPU stays loaded until another takes its
+ * place or vcpu_unload() is called.
+ */
+void vcpu_load(struct vcpu *vcpu);
+void vcpu_unload(struct vcpu *vcpu);
+
+/* Run until it blocks, has to leave, or ends. */
+void vcpu_run(struct vcpu *vcpu);
+
+/* From any CPU: set request bits, and make it notice, running, halted or waiting. */
+void vcpu_request(struct vcpu *vcpu, uint32_t bits);
+
+/* ---- Events --------------------------------------------------------------------------------- */
+
+void inject_exception(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error);
+void inject_ud(struct vcpu *vcpu);
+void inject_gp(struct vcpu *vcpu, uint32_t error);
+void inject_db(struct vcpu *vcpu, uint64_t dr6_bits);
+void inject_pf(struct vcpu *vcpu, uint64_t address, uint32_t error);
+
+/* ---- For handlers --------------------------------------------------------------------------- */
+
+/* EDX:EAX and back, as RDMSR and its kin have it. */
+static inline uint64_t vcpu_edx_eax(const struct vcpu *vcpu)
+{
+    return (vcpu->gprs.r[GPR_RDX] << 32) | (uint32_t)vcpu->gprs.r[GPR_RAX];
+}
+
+static inline void vcpu_set_edx_eax(struct vcpu *vcpu, uint64_t value)
+{
+    vcpu->gprs.r[GPR_RAX] = (uint32_t)value;
+    vcpu->gprs.r[GPR_RDX] = value >> 32;
+}
+
+uint64_t vcpu_read_gpr(const struct vcpu *vcpu, unsigned int gpr); /* RSP included */
+void vcpu_write_gpr(struct vcpu *vcpu, unsigned int gpr, uint64_t value);
+unsigned int vcpu_cpl(const struct vcpu *vcpu);
+bool vcpu_is_long_mode(const struct vcpu *vcpu); /* EFER.LMA */
+bool vcpu_is_64bit(const struct vcpu *vcpu);     /* LMA and CS.L */
+uint64_t vcpu_guest_tsc(const struct vcpu *vcpu);
+
+/* Registers, bytes at RIP and a page walk to the log: what a crash prints. */
+void vcpu_dump(struct vcpu *vcpu);

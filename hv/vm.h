@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A VM: its memory, its devices, its vCPUs, and how it ends.
+ */
+#pragma once
+
+#include "hv/addr.h"
+#include "hv/bus.h"
+#include "hv/console.h"
+#include "hv/slat.h"
+#include "hv/spinlock.h"
+#include "hv/timer.h"
+#include "hv/vdev/vcmos.h"
+#include "hv/vdev/vi8042.h"
+#include "hv/vdev/vioapic.h"
+#include "hv/vdev/vpic.h"
+#include "hv/vdev/vpit.h"
+#include "hv/vdev/vpm.h"
+#include "hv/vdev/vtestdev.h"
+#include "hv/vdev/vuart.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct guest_config;
+struct vcpu;
+
+#define VM_MAX       64
+#define VM_MAX_VCPUS 32
+#define VM_MAX_SLOTS 8
+
+enum vm_state {
+    VM_OFF,     /* no vCPU has run, or it has ended; `ended` says how */
+    VM_RUNNING,
+    VM_PAUSED,
+};
+
+/* A run of guest-physical space with memory behind it.  Sorted by gpa. */
+struct mem_slot {
+    gpa_t gpa;
+    uint64_t size;
+    hpa_t hpa;
+    unsigned int flags; /* SLAT_* */
+};
+
+/* A virtual device's alarm: a host timer that calls the device's tick with the VM's lock held. */
+struct vm_timer {
+    struct timer timer;
+    struct vm *vm;
+    void (*tick)(struct vm *vm, uint64_t now_ns);
+    uint64_t deadline_ns; /* of the guest's clock, VTIMER_OFF: not set */
+};
+
+struct vm {
+    unsigned int id; /* index in the table of VMs */
+    const struct guest_config *config;
+    enum vm_state state;
+    char ended[160]; /* one line: how the last run ended; empty: it never ran */
+
+    struct slat slat;
+    unsigned int slot_count;
+    struct mem_slot slots[VM_MAX_SLOTS];
+    void *backend; /* the backend's part: permission maps */
+
+    unsigned int vcpu_count;
+    struct vcpu *vcpus[VM_MAX_VCPUS];
+
+    /* Everything below is serialised by lock, for accesses come from all vCPUs, timers and the console. */
+    struct spinlock lock;
+    struct pio_bus pio;
+    struct mmio_bus mmio;
+    struct vuart uart;
+    struct vpic pic;
+    struct vpit pit;
+    struct vcmos cmos;
+    struct vpm pm;
+    struct vi8042 i8042;
+    struct vtestdev testdev;
+    struct vioapic ioapic;
+    struct vm_timer pit_timer, cmos_timer;
+    uint32_t lowest_rotor;
+    bool pic_intr; /* the 8259's output */
+
+    /* The guest's clock: vclock = host time - clock_base while running, clock_stopped while not. */
+    uint64_t clock_base_ns;
+    uint64_t clock_stopped_ns;
+
+    struct guest_console console;
+};
+
+/* Why a VM ended; the line that is logged says the rest. */
+enum stop_reason {
+    STOP_POWER_OFF,
+    STOP_EXIT,         /* debug-exit: value */
+    STOP_TRIPLE_FAULT,
+    STOP_TASK_SWITCH,
+    STOP_UNKNOWN_EXIT,
+    STOP_ENTRY_FAILED,
+    STOP_UNSUPPORTED,  /* an instruction or state that Mica does not emulate */
+    STOP_COMMAND,      /* the monitor's `stop` */
+};
+
+/* Build what the configuration describes and load its kernel.  On failure the reason is logged, `vm->ended` holds it. */
+int vm_create_all(void);
+unsigned int vm_count(void);
+struct vm *vm_by_index(unsigned int index);
+struct vm *vm_find(const char *name);
+const char *vm_name(const struct vm *vm);
+const char *vm_state_name(const struct vm *vm);
+
+/* For the monitor: 0, or a negative errno with one line of why in *why. */
+int vm_start(struct vm *vm, const char **why);
+int vm_pause(struct vm *vm, const char **why);
+int vm_resume(struct vm *vm, const char **why);
+int vm_reset(struct vm *vm, const char **why);
+int vm_stop_command(struct vm *vm, const char **why);
+
+/* From a handler on one of its vCPUs, or a device: the VM ends.  Returns ACTION_STOP for handlers' convenience. */
+enum exit_action vm_stop(struct vm *vm, struct vcpu *vcpu, enum stop_reason reason, const char *format, ...) PRINTF(4, 5);
+void vm_request_reset(struct vm *vm);
+
+uint64_t vm_now_ns(const struct vm *vm);
+bool vm_any_running(void);
