@@ -27,7 +27,8 @@ IMAGE_SRC += $(call in,hv,main.c backend.c exit.c vm.c vcpu.c slat.c guest_mem.c
                emul_cr.c emul_io.c emul_mem.c emul_xsave.c insn.c insn_exec.c sched.c timer.c config.c mem.c \
                log.c panic.c trace.c string.c printf.c console.c layout.c)
 IMAGE_SRC += $(call in,hv/load,load.c linux.c flat.c acpi.c)
-IMAGE_SRC += $(call in,hv/vdev,vuart.c vpic.c vpit.c vlapic.c vioapic.c vcmos.c vpm.c vi8042.c)
+IMAGE_SRC += $(call in,hv/vdev,vuart.c vpic.c vpit.c vlapic.c vioapic.c vcmos.c vcmos_date.c vpm.c vi8042.c \
+               vtestdev.c)
 IMAGE_SRC += $(wildcard hv/pv/*.c)
 IMAGE_SRC += $(call in,hv/monitor,monitor.c line.c) $(wildcard hv/monitor/commands_*.c)
 IMAGE_SRC += $(call in,drivers,uart16550.c ioapic.c pci.c hpet.c acpi.c rtc.c power.c i8259.c)
