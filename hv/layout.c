@@ -7,12 +7,6 @@
 
 #include "hv/util.h"
 
-#define CMOS_BASE_KIB     0x15 /* KiB below 640 KiB, 16 bits, low byte first, like all that follow */
-#define CMOS_EXTENDED_KIB 0x17 /* KiB above 1 MiB, at most 0xffff; again at 0x30 */
-#define CMOS_EXTENDED_2   0x30
-#define CMOS_ABOVE_16M    0x34 /* 64 KiB above 16 MiB and below 4 GiB */
-#define CMOS_ABOVE_4G     0x5b /* 64 KiB above 4 GiB, 24 bits */
-
 /* Where each range begins and ends; RAM is cut to the size of the memory. */
 static const struct layout_range low_ranges[] = {
     {0, LAYOUT_BASE_MEMORY_END, LAYOUT_RAM},
@@ -69,24 +63,4 @@ bool layout_is_ram(const struct layout_map *map, uint64_t base, uint64_t size)
             return true;
     }
     return false;
-}
-
-static void put_cmos(uint8_t *at, uint64_t value, unsigned int bytes)
-{
-    uint64_t limit = (1ull << (8 * bytes)) - 1;
-
-    value = MIN(value, limit);
-    for (unsigned int i = 0; i < bytes; i++)
-        at[i] = (uint8_t)(value >> (8 * i));
-}
-
-void layout_fill_cmos(uint64_t memory_size, uint8_t cmos[128])
-{
-    uint64_t low = layout_low_size(memory_size), high = layout_high_size(memory_size);
-
-    put_cmos(&cmos[CMOS_BASE_KIB], LAYOUT_BASE_MEMORY_END / KIB(1), 2);
-    put_cmos(&cmos[CMOS_EXTENDED_KIB], (low - MIB(1)) / KIB(1), 2);
-    put_cmos(&cmos[CMOS_EXTENDED_2], (low - MIB(1)) / KIB(1), 2);
-    put_cmos(&cmos[CMOS_ABOVE_16M], low > MIB(16) ? (low - MIB(16)) / KIB(64) : 0, 2);
-    put_cmos(&cmos[CMOS_ABOVE_4G], high / KIB(64), 3);
 }

@@ -111,7 +111,4 @@ uint32_t layout_e820_type(enum layout_type type);
 /* Whether all of [base, base + size) lies in one range of RAM. */
 bool layout_is_ram(const struct layout_map *map, uint64_t base, uint64_t size);
 
-/* The memory sizes in a PC's CMOS; writes only the bytes that hold them. */
-void layout_fill_cmos(uint64_t memory_size, uint8_t cmos[128]);
-
 #endif

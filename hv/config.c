@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reads mica.conf: splits it into lines, finds each key in one table, and lets the key's kind
+ * convert the value. Knows text only: whether this machine has the CPUs, the memory and the files
+ * is asked afterwards, in config_check().
+ */
+#include "hv/config.h"
+
+#include "hv/config_key.h"
+#include "hv/log.h"
+#include "hv/printf.h"
+#include "hv/string.h"
+
+#include <stdarg.h>
+
+#define MESSAGE_SIZE 256
+#define FOUND_SIZE   40 /* of a wrong value, as it is quoted */
+
+#define WEIGHT_DEFAULT 256
+
+enum place { PLACE_NOWHERE, PLACE_HOST, PLACE_GUEST, PLACE_SKIPPED };
+
+struct parser {
+    struct config *config;
+    const struct config_sink *sink;
+    uint32_t line;
+    enum place place;           /* the section that the line is in */
+    struct guest_config *guest; /* the guest concerned by an error; NULL outside of PLACE_GUEST */
+    unsigned int errors;
+    uint32_t host_line; /* of "[host]"; 0: not met */
+};
+
+static uint32_t guest_key_line(const struct guest_config *guest, const char *name)
+{
+    const struct config_key *key = config_find_key(CONFIG_GUEST, (struct text){name, strlen(name)});
+
+    return key == NULL ? 0 : guest->lines[key - config_keys];
+}
+
+/* ---- Errors ---------------------------------------------------------------------------------- */
+
+/* What the file says, fit to be quoted: short, and without anything that a terminal would obey. */
+static const char *quote(struct text text, char found[FOUND_SIZE])
+{
+    size_t size = MIN(text.size, (size_t)FOUND_SIZE - 1);
+
+    for (size_t i = 0; i < size; i++)
+        found[i] = text.at[i] >= ' ' && text.at[i] <= '~' ? text.at[i] : '?';
+    found[size] = '\0';
+    return found;
+}
+
+static void report(const struct config_sink *sink, uint32_t line, const char *key,
+                   const char *format, va_list arguments)
+{
+    char message[MESSAGE_SIZE];
+    size_t used = str_format(message, sizeof(message), CONFIG_FILE ":%u: %s: ", line, key);
+
+    if (used < sizeof(message))
+        str_vformat(message + used, sizeof(message) - used, format, arguments);
+    sink->error(sink->ctx, message);
+}
+
+/* An error in the present line, of the guest whose section it is in. */
+static void PRINTF(3, 4) fail(struct parser *parser, const char *key, const char *format, ...)
+{
+    va_list arguments;
+
+    if (parser->guest != NULL)
+        parser->guest->bad = true;
+    if (parser->errors++ > CONFIG_MAX_ERRORS)
+        return;
+    if (parser->errors > CONFIG_MAX_ERRORS)
+        format = "too many errors; the rest is not shown";
+    va_start(arguments, format);
+    report(parser->sink, parser->line, key, format, arguments);
+    va_end(arguments);
+}
+
+void config_refuse(struct guest_config *guest, const char *key, const struct config_sink *sink,
+                   const char *format, ...)
+{
+    uint32_t line = guest_key_line(guest, key);
+    va_list arguments;
+
+    guest->bad = true;
+    va_start(arguments, format);
+    report(sink, line != 0 ? line : guest->line, key, format, arguments);
+    va_end(arguments);
+}
+
+/* ---- Sections -------------------------------------------------------------------------------- */
+
+static bool is_guest_name(struct text name)
+{
+    if (name.size == 0 || name.size >= CONFIG_NAME_SIZE)
+        return false;
+    for (size_t i = 0; i < name.size; i++) {
+        char c = name.at[i];
+
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '_' && c != '-')
+            return false;
+    }
+    return true;
+}
+
+static struct guest_config *find_guest(struct config *config, struct text name)
+{
+    for (uint32_t i = 0; i < config->guest_count; i++)
+        if (text_is(name, config->guests[i].name))
+            return &config->guests[i];
+    return NULL;
+}
+
+static struct guest_config *add_guest(struct config *config, struct text name, uint32_t line)
+{
+    struct guest_config *guest = &config->guests[config->guest_count++];
+
+    memset(guest, 0, sizeof(*guest));
+    guest->line = line;
+    guest->vcpus = 1;
+    guest->weight = WEIGHT_DEFAULT;
+    guest->cap = 100;
+    guest->fast = true;
+    guest->autostart = true;
+    guest->on_crash = GUEST_STOP;
+    guest->on_reboot = GUEST_RESTART;
+    memset(guest->cpus, 0xff, sizeof(guest->cpus));
+    memcpy(guest->name, name.at, name.size);
+    return guest;
+}
+
+static void begin_host(struct parser *parser)
+{
+    parser->place = PLACE_HOST;
+    if (parser->host_line != 0)
+        fail(parser, "[host]", "expected once; it was at line %u already", parser->host_line);
+    else
+        parser->host_line = parser->line;
+}
+
+/* Which of two guests of one name is meant nobody knows: neither starts. */
+static void begin_guest(struct parser *parser, struct text name)
+{
+    char found[FOUND_SIZE];
+    struct guest_config *same = find_guest(parser->config, name);
+
+    parser->place = PLACE_SKIPPED;
+    if (!is_guest_name(name)) {
+        fail(parser, "[guest]",
+             "expected a name of a-z, 0-9, _ and -, at most %u characters; found \"%s\"",
+             CONFIG_NAME_SIZE - 1, quote(name, found));
+    } else if (same != NULL) {
+        parser->guest = same;
+        fail(parser, "[guest]", "expected a new name; there is a \"%s\" at line %u", same->name,
+             same->line);
+        parser->guest = NULL;
+    } else if (parser->config->guest_count == CONFIG_MAX_GUESTS) {
+        fail(parser, "[guest]", "expected at most %u guests", CONFIG_MAX_GUESTS);
+    } else {
+        parser->guest = add_guest(parser->config, name, parser->line);
+        parser->place = PLACE_GUEST;
+    }
+}
+
+static void parse_section(struct parser *parser, struct text line)
+{
+    static const char guest_word[] = "guest";
+    const size_t guest_size = sizeof(guest_word) - 1;
+    char found[FOUND_SIZE];
+    struct text inner = line;
+
+    parser->guest = NULL;
+    parser->place = PLACE_SKIPPED;
+    if (line.size >= 2 && line.at[line.size - 1] == ']')
+        inner = trim((struct text){line.at + 1, line.size - 2});
+    if (text_is(inner, "host"))
+        begin_host(parser);
+    else if (inner.size > guest_size && memcmp(inner.at, guest_word, guest_size) == 0 &&
+             is_blank(inner.at[guest_size]))
+        begin_guest(parser, trim((struct text){inner.at + guest_size, inner.size - guest_size}));
+    else
+        fail(parser, "section", "expected [host] or [guest NAME]; found \"%s\"",
+             quote(line, found));
+}
+
+/* ---- Lines ----------------------------------------------------------------------------------- */
+
+static void assign(struct parser *parser, const struct config_key *key, struct text value)
+{
+    bool host = parser->place == PLACE_HOST;
+    uint32_t *lines = host ? parser->config->host.lines : parser->guest->lines;
+    char *base = host ? (char *)&parser->config->host : (char *)parser->guest;
+    uint32_t *line = &lines[key - config_keys];
+    char expected[MESSAGE_SIZE / 2], found[FOUND_SIZE];
+
+    if (*line != 0) {
+        fail(parser, key->name, "expected once; it was at line %u already", *line);
+        return;
+    }
+    *line = parser->line;
+    if (!config_parse_value(key, value, base + key->offset)) {
+        config_describe(key, expected, sizeof(expected));
+        fail(parser, key->name, "expected %s; found \"%s\"", expected, quote(value, found));
+    }
+}
+
+static void parse_assignment(struct parser *parser, struct text line)
+{
+    size_t equals = 0;
+    char found[FOUND_SIZE];
+
+    while (equals < line.size && line.at[equals] != '=')
+        equals++;
+    if (parser->place == PLACE_NOWHERE) {
+        fail(parser, quote(trim((struct text){line.at, equals}), found),
+             "expected a section before it, [host] or [guest NAME]");
+    } else if (equals == line.size) {
+        fail(parser, quote(line, found), "expected \"key = value\"");
+    } else {
+        struct text name = trim((struct text){line.at, equals});
+        struct text value = trim((struct text){line.at + equals + 1, line.size - equals - 1});
+        bool host = parser->place == PLACE_HOST;
+        const struct config_key *key = config_find_key(host ? CONFIG_HOST : CONFIG_GUEST, name);
+
+        if (key == NULL)
+            fail(parser, quote(name, found), "expected a key of [%s]; this one is unknown",
+                 host ? "host" : "guest");
+        else
+            assign(parser, key, value);
+    }
+}
+
+static struct text without_comment(struct text line)
+{
+    for (size_t i = 0; i < line.size; i++)
+        if (line.at[i] == '#' && (i == 0 || is_blank(line.at[i - 1])))
+            line.size = i;
+    return line;
+}
+
+/* Whether the line is text of a sane length; reports it when not. */
+static bool is_text(struct parser *parser, struct text line)
+{
+    if (line.size >= CONFIG_LINE_SIZE) {
+        fail(parser, "line", "expected at most %u characters", CONFIG_LINE_SIZE - 1);
+        return false;
+    }
+    for (size_t i = 0; i < line.size; i++) {
+        unsigned char c = (unsigned char)line.at[i];
+
+        if ((c < ' ' && c != '\t') || c == 0x7f) {
+            fail(parser, "line", "expected text; found a byte 0x%02x", c);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void parse_line(struct parser *parser, struct text line)
+{
+    if (line.size > 0 && line.at[line.size - 1] == '\r')
+        line.size--;
+    if (!is_text(parser, line))
+        return;
+    line = trim(without_comment(line));
+    if (line.size == 0)
+        return;
+    if (line.at[0] == '[')
+        parse_section(parser, line);
+    else if (parser->place != PLACE_SKIPPED)
+        parse_assignment(parser, line);
+}
+
+/* ---- The whole ------------------------------------------------------------------------------- */
+
+static void require(struct parser *parser, const char *name, bool present)
+{
+    struct guest_config *guest = parser->guest;
+
+    if (!present && guest_key_line(guest, name) == 0)
+        fail(parser, name, "expected in [guest %s], and missing", guest->name);
+}
+
+static void check_real_time(struct parser *parser)
+{
+    struct guest_config *guest = parser->guest;
+    bool period = guest_key_line(guest, "period") != 0,
+         budget = guest_key_line(guest, "budget") != 0;
+
+    if (period)
+        require(parser, "budget", budget);
+    if (budget)
+        require(parser, "period", period);
+    if (guest->period_us != 0 && guest->budget_us > guest->period_us) {
+        parser->line = guest_key_line(guest, "budget");
+        fail(parser, "budget", "expected at most the period, %uus; found %uus", guest->period_us,
+             guest->budget_us);
+    }
+}
+
+static void check_guest(struct parser *parser, struct guest_config *guest)
+{
+    parser->guest = guest;
+    parser->line = guest->line;
+    require(parser, "kernel", guest->kernel[0] != '\0');
+    require(parser, "memory", guest->memory != 0);
+    check_real_time(parser);
+}
+
+static void set_host_defaults(struct host_config *host)
+{
+    *host = (struct host_config){.console = HOST_CONSOLE_COM1,
+                                 .log = LOG_INFO,
+                                 .mitigations = true,
+                                 .when_done = WHEN_DONE_MONITOR};
+}
+
+static void skip_byte_order_mark(struct text *text)
+{
+    if (text->size >= 3 && memcmp(text->at, "\xef\xbb\xbf", 3) == 0) {
+        text->at += 3;
+        text->size -= 3;
+    }
+}
+
+unsigned int config_parse(const char *text, size_t size, struct config *config,
+                          const struct config_sink *sink)
+{
+    struct parser parser = {.config = config, .sink = sink, .place = PLACE_NOWHERE};
+    struct text rest = {text, size};
+
+    set_host_defaults(&config->host);
+    config->guest_count = 0;
+    skip_byte_order_mark(&rest);
+    while (rest.size > 0) {
+        struct text line = {rest.at, 0};
+
+        while (line.size < rest.size && line.at[line.size] != '\n')
+            line.size++;
+        parser.line++;
+        parse_line(&parser, line);
+        size_t used = MIN(line.size + 1, rest.size); /* the last line may lack its end */
+        rest.at += used;
+        rest.size -= used;
+    }
+    for (uint32_t i = 0; i < config->guest_count; i++)
+        check_guest(&parser, &config->guests[i]);
+    return parser.errors;
+}
+
+/* ---- The machine ----------------------------------------------------------------------------- */
+
+static unsigned int check_cpus(struct guest_config *guest, const struct config_machine *machine,
+                               const struct config_sink *sink)
+{
+    if (guest_key_line(guest, "cpus") == 0)
+        return 0;
+    for (unsigned int cpu = machine->cpu_count; cpu < CONFIG_MAX_CPUS; cpu++) {
+        if (config_may_use_cpu(guest, cpu)) {
+            config_refuse(guest, "cpus", sink, "expected CPUs of this machine, 0 to %u; found %u",
+                          machine->cpu_count - 1, cpu);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static unsigned int check_file(struct guest_config *guest, const char *key, const char *name,
+                               const struct config_machine *machine, const struct config_sink *sink)
+{
+    if (name[0] == '\0' || machine->has_file(machine->ctx, name))
+        return 0;
+    config_refuse(guest, key, sink, "expected a file beside " CONFIG_FILE "; there is no \"%s\"",
+                  name);
+    return 1;
+}
+
+unsigned int config_check(struct config *config, const struct config_machine *machine,
+                          const struct config_sink *sink)
+{
+    unsigned int errors = 0;
+
+    for (uint32_t i = 0; i < config->guest_count; i++) {
+        struct guest_config *guest = &config->guests[i];
+
+        errors += check_cpus(guest, machine, sink);
+        errors += check_file(guest, "kernel", guest->kernel, machine, sink);
+        errors += check_file(guest, "initrd", guest->initrd, machine, sink);
+        if (guest->memory > machine->memory) {
+            config_refuse(guest, "memory", sink,
+                          "expected at most the %lluM that this machine has free",
+                          (unsigned long long)(machine->memory / MIB(1)));
+            errors++;
+        }
+    }
+    return errors;
+}
+
+const struct guest_config *config_console_guest(const struct config *config)
+{
+    for (uint32_t i = 0; i < config->guest_count; i++)
+        if (config->guests[i].console)
+            return &config->guests[i];
+    if (config->guest_count == 1 && guest_key_line(&config->guests[0], "console") == 0)
+        return &config->guests[0];
+    return NULL;
+}
