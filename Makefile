@@ -2,6 +2,7 @@
 # The whole build: the EFI loader, the hypervisor, the guests, the disk image, the tests and the checks.
 #   make V=1       shows the commands        make CC=clang   builds with the other compiler
 #   make O=DIR     builds under DIR          make help       lists the targets
+#   make run PLATFORM=bochs-vmx GUESTS=DIR RUN='--smp 2'     boots that directory's guests there
 
 CC := gcc
 NASM := nasm
@@ -9,6 +10,8 @@ LD := ld
 OBJCOPY := objcopy
 O := build
 PLATFORM := qemu-svm
+GUESTS := build/guests/debian
+RUN :=
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' '$1' '$2')
@@ -74,7 +77,7 @@ stub_src = $(wildcard guest-stubs/$1.c guest-stubs/$1/*.c guest-stubs/$1/*.asm) 
 stub_obj = $(patsubst $(O)/guest-stubs/%,$(O)/stubs/%,$(call object,$(call stub_src,$1)))
 host_obj = $(patsubst %.c,$(O)/host/%.o,$1)
 
-GUESTS := $(STUBS:%=$(O)/guests/%.bin)
+STUB_BIN := $(STUBS:%=$(O)/guests/%.bin)
 HOST_BIN := $(HOST_TESTS:%=$(O)/host/test_%) $(HOST_FUZZ:%=$(O)/host/fuzz_%)
 
 # ---- Targets ---------------------------------------------------------------------------------------
@@ -84,17 +87,51 @@ HOST_BIN := $(HOST_TESTS:%=$(O)/host/test_%) $(HOST_FUZZ:%=$(O)/host/fuzz_%)
 .SECONDARY:
 .PHONY: all image run debug test test-host test-vm check format stats clean help FORCE
 
-all: $(O)/BOOTX64.EFI $(O)/mica.elf $(O)/mica.dis $(GUESTS) ## build the loader, the hypervisor and the guests
+all: $(O)/BOOTX64.EFI $(O)/mica.elf $(O)/mica.dis $(STUB_BIN) ## build the loader, the hypervisor and the guests
 	@size $(O)/mica.elf
+
+image: $(O)/mica.img ## write the disk image for a USB stick
+
+$(O)/mica.img: $(O)/BOOTX64.EFI $(O)/mica.elf build/guests/debian/mica.conf tools/image
+	$(call say,IMAGE,$@)
+	$(Q)tools/image --build $(O) --guests build/guests/debian --output $@
+
+build/guests/debian/mica.conf: tools/guest-debian | $(O)/setup.done
+	$(Q)tools/guest-debian
+
+run: all $(filter build/guests/debian/mica.conf,$(GUESTS)/mica.conf) ## boot it: PLATFORM=qemu-svm bochs-vmx bochs-svm qemu-kvm
+	@tools/run --build $(O) --platform $(PLATFORM) --guests $(GUESTS) $(RUN)
+
+debug: all $(filter build/guests/debian/mica.conf,$(GUESTS)/mica.conf) ## the same on qemu-svm, waiting for gdb
+	@echo 'In another terminal: gdb $(O)/mica.debug.elf -ex "target remote :1234" -ex "hbreak hv_main" -ex continue'
+	@tools/run --build $(O) --guests $(GUESTS) $(RUN) -- -s -S
+
+test: all host-tests build/guests/debian/mica.conf ## every test: on this machine and in the emulators
+	@tests/run --build $(O)
+
+test-vm: all build/guests/debian/mica.conf ## the tests that run in the emulators
+	@tests/run --build $(O) --only vm
+
+test-host: host-tests ## the tests that run on this machine
+	@tests/run --build $(O) --only host
+
+.PHONY: host-tests
+host-tests: $(HOST_BIN)
 
 clean: ## remove everything that was built
 	rm -rf $(O)
 
 help: ## this list
-	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort | expand -t 12
+
+# The packages that all this needs, installed where one is missing.
+$(O)/setup.done: tools/setup
+	@mkdir -p $(@D)
+	@tools/setup
+	@touch $@
 
 # Objects are rebuilt when the compiler or its flags change.
-$(O)/flags: FORCE
+$(O)/flags: FORCE | $(O)/setup.done
 	@mkdir -p $(@D)
 	@echo '$(CC) $(IMAGE_CFLAGS) $(BOOT_CFLAGS) $(STUB_CFLAGS) $(HOST_CFLAGS) $(NASM_FLAGS)' | cmp -s - $@ || \
 	 echo '$(CC) $(IMAGE_CFLAGS) $(BOOT_CFLAGS) $(STUB_CFLAGS) $(HOST_CFLAGS) $(NASM_FLAGS)' >$@
@@ -199,7 +236,62 @@ endef
 $(foreach t,$(HOST_TESTS),$(eval $(call host_rule,test_$t,tests/host/test_$t.c $(HOST_SRC_$t),$(HOST_LIBS_$t))))
 $(foreach t,$(HOST_FUZZ),$(eval $(call host_rule,fuzz_$t,tests/host/fuzz_$t.c tests/host/fuzz_main.c $(HOST_SRC_$t),$(HOST_LIBS_$t))))
 
-test-host: $(HOST_BIN) ## the host tests alone
-	@for t in $(HOST_BIN); do $$t >$$t.log 2>&1 || { tail -20 $$t.log; echo "$$t failed"; exit 1; }; echo "$$t passed"; done
+# ---- Checks ------------------------------------------------------------------------------------------
+
+SIZE_LIMIT := 524288
+C_FILES = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
+TIDY_FILES = $(filter %.c,$(IMAGE_SRC))
+check_targets := check-format check-headers check-layers check-lists check-marks check-lint check-compilers check-size
+.PHONY: $(check_targets)
+
+check: $(check_targets) ## format, headers alone, layers, lint, both compilers, size
+
+format: | $(O)/setup.done ## bring all C into the one format
+	$(Q)clang-format -i $(C_FILES)
+
+check-format: | $(O)/setup.done
+	$(call say,CHECK,format)
+	$(Q)clang-format --dry-run -Werror $(C_FILES)
+
+check-headers: | $(O)/setup.done
+	$(call say,CHECK,headers alone)
+	$(Q)for h in $(filter %.h,$(C_FILES)); do \
+	  case $$h in boot/*) flags='$(BOOT_CFLAGS)';; guest-stubs/*) flags='$(STUB_CFLAGS)';; \
+	              tests/*) flags='$(HOST_CFLAGS) -Wno-unused';; *) flags='$(IMAGE_CFLAGS)';; esac; \
+	  $(CC) $$flags -fsyntax-only -include $$h -x c /dev/null || exit 1; done
+
+check-layers:
+	$(call say,CHECK,layers)
+	$(Q)tools/check-layers
+
+# No source that nothing builds.
+check-lists:
+	$(call say,CHECK,source lists)
+	$(Q)unlisted='$(filter-out $(BOOT_SRC) $(IMAGE_SRC) arch/asm_offsets.c,$(shell git ls-files -co \
+	  --exclude-standard 'boot/*.c' 'boot/*.asm' 'arch/*.c' 'arch/*.asm' 'hv/*.c' 'hv/*.asm' 'drivers/*.c'))'; \
+	  [ -z "$$unlisted" ] || { echo "not in the Makefile: $$unlisted"; exit 1; }
+
+check-marks:
+	$(call say,CHECK,unfinished work)
+	$(Q)! git grep -nE 'TO''DO|FIX''ME|X''XX' -- . ':!LICENSE'
+
+check-lint: $(O)/dsdt.c
+	$(call say,CHECK,lint)
+	$(Q)cppcheck --quiet --std=c11 --error-exitcode=1 --enable=warning,portability --inline-suppr \
+	  --suppressions-list=tools/cppcheck.txt -I. $(TIDY_FILES)
+	$(Q)printf '%s\n' $(TIDY_FILES) | xargs -P 2 -n 4 clang-tidy --quiet --warnings-as-errors='*' -- \
+	  $(filter-out -Werror,$(IMAGE_CFLAGS)) 2>/dev/null
+
+check-compilers:
+	$(Q)$(MAKE) --no-print-directory CC=gcc O=$(O)/check/gcc all
+	$(Q)$(MAKE) --no-print-directory CC=clang O=$(O)/check/clang all
+
+check-size: $(O)/BOOTX64.EFI $(O)/mica.elf
+	$(call say,CHECK,size)
+	$(Q)sum=$$(cat $^ | wc -c); [ $$sum -le $(SIZE_LIMIT) ] || \
+	  { echo "BOOTX64.EFI and mica.elf have $$sum bytes together, more than $(SIZE_LIMIT)"; exit 1; }
+
+stats: $(O)/BOOTX64.EFI $(O)/mica.elf ## lines of code, the longest functions, sizes
+	@tools/stats $(O)
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
