@@ -23,12 +23,12 @@ in = $(wildcard $(addprefix $1/,$2))
 BOOT_SRC := $(call in,boot,efi_main.c efi_modules.c efi_elf.c efi_memmap.c efi_checks.c efi_console.c \
               efi_cpus.c efi_pci.c efi_handover.c efi_jump.asm)
 
-IMAGE_SRC := $(call in,arch/x86,entry.asm isr.asm ap_trampoline.asm cpu.c cpuid.c gdt.c idt.c paging.c lapic.c tsc.c fpu.c)
+IMAGE_SRC := $(call in,arch/x86,entry.asm isr.asm ap_trampoline.asm cpu.c cpuid.c idt.c paging.c lapic.c tsc.c fpu.c)
 IMAGE_SRC += $(call in,arch/vmx,enter.asm caps.c vmcs.c decode.c inject.c ept.c vmx.c)
 IMAGE_SRC += $(call in,arch/svm,enter.asm caps.c vmcb.c decode.c inject.c npt.c svm.c)
 IMAGE_SRC += $(call in,hv,main.c backend.c exit.c vm.c vcpu.c slat.c guest_mem.c intr.c emul_cpuid.c emul_msr.c \
                emul_cr.c emul_io.c emul_mem.c emul_xsave.c insn.c insn_exec.c sched.c timer.c config.c mem.c \
-               log.c panic.c trace.c string.c printf.c console.c layout.c)
+               log.c panic.c symbols.c trace.c string.c printf.c console.c layout.c)
 IMAGE_SRC += $(call in,hv/load,load.c linux.c flat.c acpi.c)
 IMAGE_SRC += $(call in,hv/vdev,vuart.c vpic.c vpit.c vlapic.c vioapic.c vcmos.c vcmos_date.c vpm.c vi8042.c \
                vtestdev.c)
@@ -44,6 +44,10 @@ STUBS := $(patsubst guest-stubs/%.c,%,$(wildcard guest-stubs/*.c)) \
 # A host test NAME is tests/host/test_NAME.c with HOST_SRC_NAME (and HOST_LIBS_NAME); a fuzz target is
 # tests/host/fuzz_NAME.c with HOST_SRC_NAME and the driver fuzz_main.c.  Two lines for each:
 # (host tests)
+HOST_TESTS += mem
+HOST_SRC_mem := hv/mem.c
+HOST_TESTS += symbols
+HOST_SRC_symbols := hv/symbols.c
 
 # (fuzz targets)
 

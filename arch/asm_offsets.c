@@ -6,7 +6,6 @@
 #include "arch/x86/cpu.h"
 #include "arch/x86/idt.h"
 
-#include <stddef.h>
 
 #define DEF(name, value) __asm__ volatile("\n.ascii \"@DEF " #name " %c0\"" ::"i"(value))
 
@@ -16,6 +15,5 @@ void asm_offsets(void)
 {
     DEF(SELECTOR_CODE, SELECTOR_CODE);
     DEF(SELECTOR_DATA, SELECTOR_DATA);
-    DEF(TRAP_FRAME_vector, offsetof(struct trap_frame, vector));
-    DEF(TRAP_FRAME_rip, offsetof(struct trap_frame, rip));
+    DEF(ISR_HAS_ERROR_CODE, VEC_HAS_ERROR_CODE);
 }

@@ -14,6 +14,7 @@
 
 struct boot_info;
 struct trap_frame;
+struct vcpu;
 
 /* Names for the stack trace; call after paging_init() with the elf file as it is mapped then. */
 void panic_init(const struct boot_info *info);
@@ -21,8 +22,11 @@ void panic_init(const struct boot_info *info);
 /* Until set: COM1 at 0x3f8, polled.  Must work with interrupts off and locks in any state. */
 void panic_set_output(void (*write)(const char *text, size_t size));
 
-/* Prints the loaded guest by way of panic_print(); called only when this CPU has a vCPU loaded. */
-void panic_set_guest_dump(void (*dump)(void));
+/*
+ * Shows the vCPU that is loaded on the CPU that panicked, by way of panic_print() or a log that
+ * knows panic_in_progress().
+ */
+void panic_set_guest_dump(void (*dump)(struct vcpu *vcpu));
 void panic_set_exit_names(const char *(*name)(uint32_t kind));
 
 /* Called first; must make the other CPUs stop, without waiting long. */
@@ -36,6 +40,9 @@ void panic_print(const char *format, ...) PRINTF(1, 2);
 
 /* A panic about an exception: its frame is what is shown. */
 NORETURN void panic_trap(const struct trap_frame *frame, const char *format, ...) PRINTF(2, 3);
+
+/* A random value for the stack protector.  Only a function that never returns may call it. */
+void panic_seed_stack_guard(uint64_t random);
 
 /* True from the beginning of the first panic. */
 bool panic_in_progress(void);

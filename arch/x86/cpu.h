@@ -114,9 +114,14 @@ void cpu_init_early(void);
 void cpu_init_boot(void);
 NORETURN void cpu_start_on_own_stack(void (*function)(void *), void *argument);
 
-/* This CPU's control registers: WP, and SMEP, UMIP, PGE, OSXSAVE, OSFXSR where present.
- * paging_init() calls it. */
+/*
+ * This CPU's control registers and PAT: NX and WP, and SMEP, SMAP, UMIP, PGE, MCE, OSXSAVE where
+ * present; nothing of what firmware left.  paging_init() calls it on the boot CPU.
+ */
 void cpu_init_control_registers(void);
+
+/* This CPU's descriptor tables, for backends: LGDT, LTR and LIDT of its own. */
+void cpu_load_tables(struct cpu *cpu);
 
 /*
  * Root mode runs with interrupts off except in these two.  Handlers run inside; they must not take

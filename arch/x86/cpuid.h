@@ -150,6 +150,7 @@ static inline uint32_t cpuid_reg(const struct cpuid_regs *regs, enum cpuid_reg r
     X(RDTSCP, 0x80000001, 0, EDX, 27, "rdtscp")                   \
     X(LONG_MODE, 0x80000001, 0, EDX, 29, "lm")                    \
     X(INVARIANT_TSC, 0x80000007, 0, EDX, 8, "invariant_tsc")      \
+    X(XSAVEERPTR, 0x80000008, 0, EBX, 2, "xsaveerptr")            \
     X(AMD_IBPB, 0x80000008, 0, EBX, 12, "ibpb")                   \
     X(AMD_IBRS, 0x80000008, 0, EBX, 14, "ibrs")                   \
     X(AMD_STIBP, 0x80000008, 0, EBX, 15, "stibp")                 \

@@ -25,10 +25,9 @@ struct trap_frame {
 };
 
 /*
- * The handler runs with interrupts off on the stack of what it interrupted, and before it runs the
- * local APIC has got its EOI (a level-triggered source must be masked or silenced before interrupts
- * are let in again).  It may not take a lock that is held where interrupts are let in.  One handler
- * a vector.
+ * The handler runs with interrupts off on the stack of what it interrupted; the local APIC gets its
+ * EOI after it.  A handler may not take a lock that is held where interrupts are let in
+ * (cpu_take_interrupts()).  One handler a vector.
  */
 void irq_register(uint8_t vector, void (*handler)(void *ctx), void *ctx);
 

@@ -37,6 +37,7 @@ void lapic_timer_off(void);
 /* For tests: count down even where the CPU has TSC deadline. */
 void lapic_timer_use_deadline(bool use);
 
-/* For tsc_calibrate(): let the masked timer run down from its maximum, and read it. */
+/* For tsc_calibrate(): let the timer run down from its maximum, masked, and read it. */
 void lapic_timer_measure_start(void);
 uint32_t lapic_timer_count(void);
+void lapic_timer_measure_stop(void);

@@ -12,12 +12,13 @@
 
 struct tsc_info {
     uint64_t hz;
-    uint64_t boot;         /* the TSC when tsc_calibrate() began: time_ns() counts from here */
-    uint64_t ns_per_tick;  /* 32.32 */
-    uint64_t ticks_per_ns; /* 32.32 */
-    uint64_t lapic_hz;     /* the local APIC timer's, at divide by 1; 0: not measured */
-    const char *source;    /* what it was measured against */
-    uint64_t cpuid_hz;     /* what CPUID claims, 0: nothing */
+    uint64_t boot;          /* the TSC when tsc_calibrate() began: time_ns() counts from here */
+    uint64_t ns_per_tick;   /* 32.32 */
+    uint64_t ticks_per_ns;  /* 32.32 */
+    uint64_t lapic_hz;      /* the local APIC timer's, at divide by 1; 0: not measured */
+    uint64_t lapic_per_tsc; /* 32.32 */
+    const char *source;     /* what it was measured against */
+    uint64_t cpuid_hz;      /* what CPUID claims, 0: nothing */
     bool cpuid_agrees;
     bool invariant;
 };
