@@ -30,8 +30,8 @@ IMAGE_SRC += $(call in,hv,main.c backend.c exit.c vm.c vcpu.c slat.c guest_mem.c
                emul_cr.c emul_io.c emul_mem.c emul_xsave.c insn.c insn_exec.c sched.c timer.c config.c mem.c \
                log.c panic.c symbols.c trace.c string.c printf.c console.c layout.c)
 IMAGE_SRC += $(call in,hv/load,load.c linux.c flat.c acpi.c)
-IMAGE_SRC += $(call in,hv/vdev,vuart.c vpic.c vpit.c vlapic.c vioapic.c vcmos.c vcmos_date.c vpm.c vi8042.c \
-               vtestdev.c)
+IMAGE_SRC += $(call in,hv/vdev,vuart.c vpic.c vpit.c vlapic.c vlapic_regs.c vlapic_timer.c vioapic.c vcmos.c \
+               vcmos_date.c vpm.c vi8042.c vtestdev.c)
 IMAGE_SRC += $(wildcard hv/pv/*.c)
 IMAGE_SRC += $(call in,hv/monitor,monitor.c line.c) $(wildcard hv/monitor/commands_*.c)
 IMAGE_SRC += $(call in,drivers,uart16550.c ioapic.c pci.c hpet.c acpi.c rtc.c power.c i8259.c)
@@ -44,12 +44,23 @@ STUBS := $(patsubst guest-stubs/%.c,%,$(wildcard guest-stubs/*.c)) \
 # A host test NAME is tests/host/test_NAME.c with HOST_SRC_NAME (and HOST_LIBS_NAME); a fuzz target is
 # tests/host/fuzz_NAME.c with HOST_SRC_NAME and the driver fuzz_main.c.  Two lines for each:
 # (host tests)
+VLAPIC_SRC := hv/vdev/vlapic.c hv/vdev/vlapic_regs.c hv/vdev/vlapic_timer.c
 HOST_TESTS += mem
 HOST_SRC_mem := hv/mem.c
 HOST_TESTS += symbols
 HOST_SRC_symbols := hv/symbols.c
+HOST_TESTS += vlapic
+HOST_SRC_vlapic := $(VLAPIC_SRC)
+HOST_TESTS += vlapic_regs
+HOST_SRC_vlapic_regs := $(VLAPIC_SRC)
+HOST_TESTS += vlapic_timer
+HOST_SRC_vlapic_timer := $(VLAPIC_SRC)
+HOST_TESTS += vioapic
+HOST_SRC_vioapic := $(VLAPIC_SRC) hv/vdev/vioapic.c
 
 # (fuzz targets)
+HOST_FUZZ += apic
+HOST_SRC_apic := $(VLAPIC_SRC) hv/vdev/vioapic.c
 
 # ---- Flags -----------------------------------------------------------------------------------------
 
