@@ -15,26 +15,13 @@ RUN :=
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' '$1' '$2')
-# Files that exist, of a list in one folder: $(call in,hv,main.c vm.c)
-in = $(wildcard $(addprefix $1/,$2))
+# The sources of one folder: $(call in,hv)
+in = $(wildcard $1/*.c $1/*.asm)
 
 # ---- What is built, by folder ----------------------------------------------------------------------
 
-BOOT_SRC := $(call in,boot,efi_main.c efi_modules.c efi_elf.c efi_memmap.c efi_checks.c efi_console.c \
-              efi_cpus.c efi_pci.c efi_handover.c efi_jump.asm)
-
-IMAGE_SRC := $(call in,arch/x86,entry.asm isr.asm ap_trampoline.asm cpu.c cpuid.c idt.c paging.c lapic.c tsc.c fpu.c)
-IMAGE_SRC += $(call in,arch/vmx,enter.asm caps.c vmcs.c decode.c inject.c ept.c vmx.c)
-IMAGE_SRC += $(call in,arch/svm,enter.asm caps.c vmcb.c decode.c inject.c npt.c svm.c)
-IMAGE_SRC += $(call in,hv,main.c backend.c exit.c vm.c vcpu.c slat.c guest_mem.c intr.c emul_cpuid.c emul_msr.c \
-               emul_cr.c emul_io.c emul_mem.c emul_xsave.c insn.c insn_exec.c sched.c timer.c config.c mem.c \
-               log.c panic.c symbols.c trace.c string.c printf.c console.c layout.c)
-IMAGE_SRC += $(call in,hv/load,load.c linux.c flat.c acpi.c)
-IMAGE_SRC += $(call in,hv/vdev,vuart.c vpic.c vpit.c vlapic.c vlapic_regs.c vlapic_timer.c vioapic.c vcmos.c \
-               vcmos_date.c vpm.c vi8042.c vtestdev.c)
-IMAGE_SRC += $(wildcard hv/pv/*.c)
-IMAGE_SRC += $(call in,hv/monitor,monitor.c line.c) $(wildcard hv/monitor/commands_*.c)
-IMAGE_SRC += $(call in,drivers,uart16550.c ioapic.c pci.c hpet.c acpi.c rtc.c power.c i8259.c)
+BOOT_SRC := $(call in,boot)
+IMAGE_SRC := $(foreach folder,arch/x86 arch/vmx arch/svm hv hv/load hv/vdev hv/pv hv/monitor drivers,$(call in,$(folder)))
 
 # A guest is guest-stubs/NAME.c or guest-stubs/NAME/*, with guest-stubs/lib/*.
 STUB_LIB := $(wildcard guest-stubs/lib/*.c guest-stubs/lib/*.asm)
@@ -44,6 +31,20 @@ STUBS := $(patsubst guest-stubs/%.c,%,$(wildcard guest-stubs/*.c)) \
 # A host test NAME is tests/host/test_NAME.c with HOST_SRC_NAME (and HOST_LIBS_NAME); a fuzz target is
 # tests/host/fuzz_NAME.c with HOST_SRC_NAME and the driver fuzz_main.c.  Two lines for each:
 # (host tests)
+HOST_TESTS += vuart
+HOST_SRC_vuart := hv/vdev/vuart.c
+HOST_TESTS += vpic
+HOST_SRC_vpic := hv/vdev/vpic.c
+HOST_TESTS += vpit
+HOST_SRC_vpit := hv/vdev/vpit.c
+HOST_TESTS += vcmos
+HOST_SRC_vcmos := hv/vdev/vcmos.c hv/vdev/vcmos_date.c
+HOST_TESTS += vpm
+HOST_SRC_vpm := hv/vdev/vpm.c
+HOST_TESTS += vi8042
+HOST_SRC_vi8042 := hv/vdev/vi8042.c
+HOST_TESTS += vtestdev
+HOST_SRC_vtestdev := hv/vdev/vtestdev.c
 VLAPIC_SRC := hv/vdev/vlapic.c hv/vdev/vlapic_regs.c hv/vdev/vlapic_timer.c
 HOST_TESTS += mem
 HOST_SRC_mem := hv/mem.c
@@ -59,6 +60,8 @@ HOST_TESTS += vioapic
 HOST_SRC_vioapic := $(VLAPIC_SRC) hv/vdev/vioapic.c
 
 # (fuzz targets)
+HOST_FUZZ += vdev
+HOST_SRC_vdev := $(addprefix hv/vdev/,vuart.c vpic.c vpit.c vcmos.c vcmos_date.c vpm.c vi8042.c vtestdev.c)
 HOST_FUZZ += apic
 HOST_SRC_apic := $(VLAPIC_SRC) hv/vdev/vioapic.c
 
