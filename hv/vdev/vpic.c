@@ -79,7 +79,10 @@ static uint8_t requests(const struct vpic_chip *chip)
     return (uint8_t)((chip->edges & ~level) | (chip->lines & level));
 }
 
-/* The request that outranks everything in service, or NO_IR. */
+/*
+ * The request that outranks everything in service, or NO_IR.  In special fully nested mode the
+ * cascade may interrupt its own service: the slave has found something more urgent.
+ */
 static unsigned int pending(const struct vpic_chip *chip)
 {
     uint8_t in_service = chip->isr;
@@ -88,11 +91,14 @@ static unsigned int pending(const struct vpic_chip *chip)
         return NO_IR; /* in the middle of its initialisation */
     if (chip->special_mask)
         in_service &= (uint8_t)~chip->imr;
-    if (chip->special_nested)
-        in_service &= (uint8_t)~chip->cascade;
 
     unsigned int place = rank(chip, requests(chip) & (uint8_t)~chip->imr);
-    return place < rank(chip, in_service) ? ranked(chip, place) : NO_IR;
+    unsigned int limit = rank(chip, in_service);
+    if (place == NO_IR)
+        return NO_IR;
+    if (chip->special_nested && bit(ranked(chip, place)) == chip->cascade)
+        limit++;
+    return place < limit ? ranked(chip, place) : NO_IR;
 }
 
 static void set_input(struct vpic_chip *chip, unsigned int ir, bool level)
