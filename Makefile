@@ -125,13 +125,13 @@ debug: all $(filter build/guests/debian/mica.conf,$(GUESTS)/mica.conf) ## the sa
 	@tools/run --build $(O) --guests $(GUESTS) $(RUN) -- -s -S
 
 test: all host-tests build/guests/debian/mica.conf ## every test: on this machine and in the emulators
-	@tests/run --build $(O)
+	@tests/run --build $(O) --host $(HOST_BIN)
 
 test-vm: all build/guests/debian/mica.conf ## the tests that run in the emulators
 	@tests/run --build $(O) --only vm
 
 test-host: host-tests ## the tests that run on this machine
-	@tests/run --build $(O) --only host
+	@tests/run --build $(O) --only host --host $(HOST_BIN)
 
 .PHONY: host-tests
 host-tests: $(HOST_BIN)
@@ -191,10 +191,11 @@ $(O)/asm_offsets.inc: $(wildcard arch/asm_offsets.c) $(O)/flags
 	$(Q)sed -n 's/.*\.ascii[[:space:]]*"@DEF \([A-Za-z0-9_]*\) \([^"]*\)".*/%define \1 \2/p' $(O)/asm_offsets.s >$@
 
 # The guest's DSDT as an array: dsdt_aml[] and dsdt_aml_size.
-$(O)/dsdt.aml: hv/load/dsdt.asl
+$(O)/dsdt.aml: hv/load/dsdt.asl hv/layout.h
 	$(call say,IASL,$<)
 	@mkdir -p $(@D)
-	$(Q)iasl -we -vs -p $(O)/dsdt $< >$(O)/dsdt.log || { cat $(O)/dsdt.log; exit 1; }
+	$(Q)$(CC) -E -P -x assembler-with-cpp -iquote . $< -o $(O)/dsdt.asl
+	$(Q)iasl -we -vs -p $(O)/dsdt $(O)/dsdt.asl >$(O)/dsdt.log || { cat $(O)/dsdt.log; exit 1; }
 
 $(O)/dsdt.c: $(O)/dsdt.aml
 	$(Q){ echo 'const unsigned char dsdt_aml[] = {'; od -An -v -tx1 $< | sed 's/ \(..\)/0x\1,/g'; echo '};'; \
@@ -297,8 +298,8 @@ check-lint: $(O)/dsdt.c
 	$(call say,CHECK,lint)
 	$(Q)cppcheck --quiet --std=c11 --error-exitcode=1 --enable=warning,portability --inline-suppr \
 	  --suppressions-list=tools/cppcheck.txt -I. $(TIDY_FILES)
-	$(Q)printf '%s\n' $(TIDY_FILES) | xargs -P 2 -n 4 clang-tidy --quiet --warnings-as-errors='*' -- \
-	  $(filter-out -Werror,$(IMAGE_CFLAGS)) 2>/dev/null
+	$(Q)printf '%s\n' $(TIDY_FILES) | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- \
+	  $(filter-out -Werror,$(IMAGE_CFLAGS)) 2>/dev/null' tidy
 
 check-compilers:
 	$(Q)$(MAKE) --no-print-directory CC=gcc O=$(O)/check/gcc all

@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: MIT
+"""The cases of tests/vm/cases.cfg: how each becomes a boot of Mica, and how its output is judged.
+
+The format of the file is described at its top.
+"""
+
+import configparser
+import ctypes
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tap
+
+ROOT = Path(__file__).resolve().parent.parent
+PLATFORMS = ("qemu-svm", "bochs-vmx", "bochs-svm")
+BOCHS_SLOWNESS = 5  # a timeout is given for QEMU; Bochs gets this many times as much
+LAST_LINES = 20
+KEYS = {
+    "platforms", "stubs", "guests", "files", "conf", "image", "arguments", "memory", "smp", "cpu", "icount",
+    "timeout", "seconds", "until", "script", "expect", "absent", "program",
+}
+DOTTED_KEYS = {"stub", "end", "skip", "limit"}
+
+HOST_CONFIG = "[host]\nconsole = com1\nwhen-done = poweroff\n"
+STUB_DEFAULTS = {"memory": "16M", "testdev": "on", "console": "no"}
+STUB_END = "exited with 0"
+
+
+@dataclass
+class Case:
+    """One boot: a section of the file on one platform."""
+
+    name: str
+    platform: str
+    keys: dict
+    build: Path
+
+    @property
+    def title(self):
+        return f"{self.name} on {self.platform}"
+
+    def get(self, key, default=None):
+        """The value for this platform, else for all."""
+        return self.keys.get(f"{key}.{self.platform}", self.keys.get(key, default))
+
+    def words(self, key):
+        return self.get(key, "").split()
+
+    def lines(self, key):
+        return [line for line in self.get(key, "").splitlines() if line.strip()]
+
+    def dotted(self, prefix):
+        """{NAME: value} of the keys PREFIX.NAME."""
+        return {key.partition(".")[2]: value for key, value in self.keys.items() if key.startswith(prefix + ".")}
+
+    @property
+    def timeout(self):
+        slowness = BOCHS_SLOWNESS if self.platform.startswith("bochs") else 1
+        own = self.keys.get(f"timeout.{self.platform}")
+        return float(own) if own else float(self.keys.get("timeout", 120)) * slowness
+
+    @property
+    def cost(self):
+        """About how long it takes, so that the longest start first."""
+        return float(self.get("seconds", 15)) * (3 if self.platform.startswith("bochs") else 1)
+
+
+def known_key(key):
+    word, _, tail = key.partition(".")
+    return word in DOTTED_KEYS if tail and tail not in PLATFORMS else word in KEYS | DOTTED_KEYS
+
+
+def read_cases(path, build):
+    parser = configparser.ConfigParser(interpolation=None, comment_prefixes=("#",), empty_lines_in_values=False)
+    parser.optionxform = str
+    parser.read_string(path.read_text(), source=str(path))
+    cases = []
+    for name in parser.sections():
+        keys = dict(parser[name])
+        for key in keys:
+            if not known_key(key):
+                sys.exit(f"{path}: [{name}]: no key is called {key}")
+        platforms = keys.get("platforms", " ".join(PLATFORMS)).split()
+        cases += [Case(name, platform, keys, build) for platform in platforms]
+    return cases
+
+
+# ---- What the case boots -----------------------------------------------------------------------------
+
+
+def stub_config(case):
+    """mica.conf for stub guests: they run unattended, and the machine powers off after the last."""
+    text = HOST_CONFIG
+    for stub in case.words("stubs"):
+        kernel = {"kernel": f"{stub}.bin"}
+        own = dict(line.split(" = ", 1) for line in case.keys.get(f"stub.{stub}", "").splitlines() if line)
+        settings = kernel | STUB_DEFAULTS | own
+        text += f"\n[guest {stub}]\n" + "".join(f"{key} = {value}\n" for key, value in settings.items())
+    return text
+
+
+def guest_files(case):
+    """The files that the case boots with, as {name: path}."""
+    guests = case.build / "guests"
+    demos = ROOT / "build/guests"
+    folder = case.get("guests")
+    files = {file.name: file for file in sorted((demos / folder).iterdir())} if folder else {}
+    for name in case.words("files"):
+        files[Path(name).name] = demos / name if "/" in name else guests / name
+    for stub in case.words("stubs"):
+        files[f"{stub}.bin"] = guests / f"{stub}.bin"
+    return files
+
+
+def make_guests(case, work):
+    """Fills the directory that becomes \\mica\\."""
+    folder = work / "guests"
+    folder.mkdir()
+    files = guest_files(case)
+    if "conf" in case.keys:
+        files.pop("mica.conf", None)
+        (folder / "mica.conf").write_text(case.get("conf").strip() + "\n")
+    elif case.words("stubs"):
+        (folder / "mica.conf").write_text(stub_config(case))
+    for name, path in files.items():
+        shutil.copyfile(path, folder / name)
+    return folder
+
+
+def damage_none(data):
+    return data
+
+
+def damage_magic(data):
+    return b"\x00" + data[1:]
+
+
+def damage_half(data):
+    return data[: len(data) // 2]
+
+
+def damage_segment(data):
+    """The first program header's address beyond the image."""
+    table = int.from_bytes(data[32:40], "little")
+    return data[: table + 16] + b"\xff" * 8 + data[table + 24 :]
+
+
+def damage_empty(data):
+    return b""
+
+
+DAMAGE = {"magic": damage_magic, "half": damage_half, "segment": damage_segment, "empty": damage_empty}
+
+
+def make_image(case, work, folder):
+    """The disk of the case, when it is not the ordinary one; "image" says what is wrong with it."""
+    kind = case.get("image")
+    if kind is None:
+        return ["--guests", folder]
+    disk = work / "case.img"
+    command = [ROOT / "tools/image", "--build", case.build, "--output", disk, "--guests", folder]
+    if kind == "no-modules":
+        command += ["--no-modules"]
+    elif kind == "no-kernel":
+        command += ["--kernel", "none"]
+    else:
+        kernel = work / "mica.elf"
+        kernel.write_bytes(DAMAGE[kind.removeprefix("kernel-")]((case.build / "mica.elf").read_bytes()))
+        command += ["--kernel", kernel]
+    subprocess.run(command, check=True)
+    return ["--image", disk]
+
+
+def make_script(case, work):
+    script = work / "script"
+    steps = "\n".join(case.lines("script"))
+    if "until" in case.keys:
+        steps += f"\nexpect {case.get('until')}"
+    script.write_text(steps.strip() or "end")
+    return script
+
+
+def make_command(case, work):
+    command = [ROOT / "tools/run", "--build", case.build, "--platform", case.platform]
+    command += make_image(case, work, make_guests(case, work))
+    for key in ("cpu", "memory", "smp"):
+        if case.get(key):
+            command += [f"--{key}", case.get(key)]
+    if case.get("icount") == "yes" and case.platform == "qemu-svm":
+        command += ["--icount"]
+    command += ["--script", make_script(case, work), "--timeout", str(case.timeout), "--log", work / "serial.log"]
+    if case.get("arguments"):
+        command += ["--", *shlex.split(case.get("arguments"))]
+    return [str(word) for word in command]
+
+
+# ---- Running and judging -------------------------------------------------------------------------------
+
+
+def die_with_parent(parent):
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def execute(command, timeout):
+    """Runs a command that must not outlive this one; returns exit status, output and errors."""
+    parent = os.getpid()
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        errors="replace", preexec_fn=lambda: die_with_parent(parent),
+    )
+    try:
+        output, errors = process.communicate(timeout=timeout)
+        return process.returncode, output, errors
+    except subprocess.TimeoutExpired:
+        process.kill()
+        output, errors = process.communicate()
+        return 1, output, errors + f"\nno end after {timeout} seconds"
+
+
+def stub_output(lines, stub):
+    """The guest's own lines, which Mica's console begins with its name."""
+    prefix = f"[{stub}] "
+    return [line.removeprefix(prefix) for line in lines if line.startswith(prefix)]
+
+
+def judge_stub(case, stub, lines):
+    end = case.dotted("end").get(stub, STUB_END)
+    verdict = re.compile(rf"\bguest {re.escape(stub)}: {end}")
+    seen = [line for line in lines if f"guest {stub}: " in line]
+    results = tap.parse(stub_output(lines, stub)) if end == STUB_END else []
+    results.append(tap.check(any(map(verdict.search, seen)), f"ends: {end}", seen or ["it says nothing of its end"]))
+    for result in results:
+        result.name = f"{stub}: {result.name}"
+    return results
+
+
+def judge_limit(name, rule, output):
+    """A rule is "NUMBER REGEX": the number in the regex's group must not be above."""
+    limit, _, pattern = rule.partition(" ")
+    values = [int(match.group(1)) for match in re.finditer(pattern, output, re.MULTILINE)]
+    if not values:
+        return tap.failed(f"{name} is at most {limit}", [f"{pattern!r} has not come"])
+    return tap.check(max(values) <= int(limit), f"{name} is {max(values)}, at most {limit}")
+
+
+def judge(case, status, output, errors):
+    lines = output.splitlines()
+    explanation = errors.strip().splitlines()[-LAST_LINES - 10 :]
+    results = [tap.check(status == 0, "runs to its end", explanation)]
+    for stub in case.words("stubs"):
+        results += judge_stub(case, stub, lines)
+    for pattern in case.lines("expect"):
+        found = re.search(pattern, output, re.MULTILINE)
+        results.append(tap.check(found, f"says {pattern}", lines[-LAST_LINES:] if status == 0 else ()))
+    for pattern in case.lines("absent"):
+        found = re.search(pattern, output, re.MULTILINE)
+        results.append(tap.check(not found, f"does not say {pattern}", [found.group()] if found else ()))
+    results += [judge_limit(name, rule, output) for name, rule in case.dotted("limit").items()]
+    return results
+
+
+def run_case(case):
+    """Boots the case and returns its results."""
+    reason = case.dotted("skip").get(case.platform)
+    if reason:
+        return [tap.skipped("all", reason)]
+    work = case.build / "tests" / f"{case.name}.{case.platform}"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    try:
+        command = make_command(case, work)
+    except OSError as error:
+        return [tap.failed("what it boots exists", [str(error)])]
+    if case.get("program"):
+        command = [str(ROOT / case.get("program")), *command]
+    status, output, errors = execute(command, case.timeout + 60)
+    (work / "output").write_text(output + errors)
+    if case.get("program"):
+        return tap.parse(output.splitlines()) + [tap.check(status == 0, "ends with success", errors.splitlines())]
+    return judge(case, status, output, errors)
