@@ -170,7 +170,7 @@ struct vlapic *vlapic_arbitrate(struct vlapic *const vlapics[], unsigned int cou
     unsigned int lowest = 0x100;
 
     for (unsigned int i = 0; i < count; i++) {
-        unsigned int at = (start % count + i) % count;
+        unsigned int at = (start + i) % count;
         unsigned int ppr = __atomic_load_n(&vlapics[at]->ppr, __ATOMIC_RELAXED);
 
         if (CLASS(ppr) < lowest && takes_interrupts(vlapics[at]) &&

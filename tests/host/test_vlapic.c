@@ -154,6 +154,10 @@ static void test_destinations(void)
               matches(&apic, 6, false, true) && !matches(&apic, 0x106, false, true),
           "a message of 32 bits reaches an xAPIC by id and by FFFFFFFFh");
 
+    put(&apic, APIC_LDR, 0x04000000);
+    CHECK(matches(&apic, 0x04, true, true) && !matches(&apic, 0x104, true, true),
+          "and logically only where the upper bits are zero");
+
     apic = new_x2apic(0x35);
     for (uint32_t d = 0; d < 0x50000; d++)
         x2 = x2 && matches(&apic, d, true, true) == (d >> 16 == 3 && (d & 0x20));
@@ -205,7 +209,7 @@ static void test_arbitration(void)
     CHECK(won[0] == 0 && won[1] == 0 && won[2] == 20 && won[3] == 20, "the lowest classes win");
     put(&apics[2], APIC_SVR, 0xff);
     message.destination = 0x5;
-    rotor = 0xfffffff0;
+    rotor = 4;
     CHECK(vlapic_arbitrate(all, 4, &message, &rotor) == &apics[0],
           "a disabled one does not take part");
     CHECK(vlapic_arbitrate(all, 4, &nobody, &rotor) == NULL, "nobody matches, nobody wins");

@@ -35,6 +35,7 @@ static void test_one_shot(void)
     put(&apic, APIC_TMICT, 50);
     CHECK(take(&apic) == 0x80 && world.alarm_ns == 6150, "an interrupt that was due is not lost");
     world.now_ns = 6149;
+    world.alarm_ns = VTIMER_OFF;
     vlapic_tick(&apic, 6149);
     CHECK(vlapic_pending(&apic) == -1 && get(&apic, APIC_TMCCT) == 1 && world.alarm_ns == 6150,
           "an early tick does nothing and keeps the alarm");
@@ -59,6 +60,15 @@ static void test_divide(void)
         ok = ok && world.alarm_ns == 1000 + (10ull << i);
     }
     CHECK(ok, "the eight divisors are 1 to 128");
+
+    struct vlapic apic = new_x2apic(0);
+    vlapic_write_msr(&apic, X2APIC(APIC_LVT_TIMER), 0x80);
+    vlapic_write_msr(&apic, X2APIC(APIC_TDCR), 3);
+    CHECK(world.alarms_set == 0, "the divisor does not start a timer that has stopped");
+    vlapic_write_msr(&apic, X2APIC(APIC_LVT_TIMER), 0x80 | APIC_LVT_TSC_DEADLINE);
+    vlapic_write_msr(&apic, MSR_TSC_DEADLINE, 9000);
+    vlapic_write_msr(&apic, X2APIC(APIC_TDCR), 0);
+    CHECK(world.alarm_ns == 3000, "and moves no deadline");
 }
 
 static void test_mask(void)
@@ -107,6 +117,11 @@ static void test_periodic(void)
               world.alarm_ns == 1000 + 16 * 200000,
           "missed periods make one interrupt, and the phase is kept");
     put(&apic, APIC_EOI, 0);
+    world.now_ns = 1000 + 17 * 200000 - 10;
+    vlapic_tick(&apic, world.now_ns);
+    CHECK(world.alarm_ns == 1000 + 17 * 200000, "after a late tick the next alarm is in time");
+    take(&apic);
+    put(&apic, APIC_EOI, 0);
     put(&apic, APIC_LVT_TIMER, 0x80 | APIC_LVT_PERIODIC | APIC_LVT_MASKED);
     run_until(&apic, 1000 + 99 * 200000 + 1);
     put(&apic, APIC_LVT_TIMER, 0x80 | APIC_LVT_PERIODIC);
@@ -124,6 +139,10 @@ static void test_periodic(void)
     run_until(&apic, world.now_ns + 10000000);
     CHECK(world.alarms_set <= 101 && vlapic_pending(&apic) == 0x80,
           "a period of a nanosecond costs a hundred alarms in 10 ms");
+    put(&apic, APIC_TMICT, 50);
+    uint64_t due = world.alarm_ns;
+    vlapic_tick(&apic, due - 1);
+    CHECK(world.alarm_ns == due, "an early tick does not put it off");
     put(&apic, APIC_LVT_TIMER, 0x80 | APIC_LVT_TIMER_MODE);
     put(&apic, APIC_TMICT, 10);
     run_until(&apic, world.now_ns + 100);
