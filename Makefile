@@ -58,8 +58,20 @@ HOST_TESTS += vlapic_timer
 HOST_SRC_vlapic_timer := $(VLAPIC_SRC)
 HOST_TESTS += vioapic
 HOST_SRC_vioapic := $(VLAPIC_SRC) hv/vdev/vioapic.c
+HOST_TESTS += config
+HOST_SRC_config := hv/config.c hv/config_key.c hv/printf.c
+HOST_TESTS += layout
+HOST_SRC_layout := hv/layout.c
+LOAD_SRC := $(wildcard hv/load/*.c) hv/layout.c hv/printf.c $(O)/dsdt.c
+HOST_TESTS += acpi
+HOST_SRC_acpi := $(LOAD_SRC)
+HOST_TESTS += linux
+HOST_SRC_linux := $(LOAD_SRC)
+HOST_TESTS += flat
+HOST_SRC_flat := $(LOAD_SRC)
 
 # (fuzz targets)
+HOST_FUZZ += config
 HOST_FUZZ += vdev
 HOST_SRC_vdev := $(addprefix hv/vdev/,vuart.c vpic.c vpit.c vcmos.c vcmos_date.c vpm.c vi8042.c vtestdev.c)
 HOST_FUZZ += apic
