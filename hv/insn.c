@@ -218,7 +218,8 @@ static bool exists(const struct insn *insn, const struct opcode *opcode)
 {
     uint32_t violated = insn->mode == INSN_64 ? NO64 : ONLY64;
 
-    violated |= modrm_mod(insn) == 3 ? MEM : REG;
+    if (modrm_mod(insn) == 3)
+        violated |= MEM;
     if (modrm_reg(insn) != 0)
         violated |= REG_IS_ZERO;
     violated |= insn->opsize ? NO_PREFIX : NEED_66;
@@ -246,6 +247,8 @@ static uint8_t operand_size(const struct insn *insn, uint32_t flags)
         return insn->mode == INSN_64 ? 8 : 4;
     if (flags & MAX4)
         return MIN(size, 4);
+    if (flags & MIN4)
+        return MAX(size, 4);
     if (flags & DOUBLE)
         return size == 8 ? 16 : 8;
     return size;
@@ -448,7 +451,8 @@ static bool is_cr(unsigned int number)
 /* What the processor refuses although the length is clear. */
 static bool is_undefined(const struct insn *insn, uint32_t flags)
 {
-    bool lock_may_stand = (flags & LOCKABLE) && insn->dst.kind == INSN_OPERAND_MEM;
+    bool lock_may_stand =
+        (flags & LOCKABLE) && insn->dst.kind == INSN_OPERAND_MEM && insn->op != INSN_OP_CMP;
 
     switch (insn->op) {
     case INSN_OP_MOV_FROM_CR:

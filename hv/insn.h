@@ -72,7 +72,6 @@ enum insn_op {
     INSN_OP_RDTSC,
     INSN_OP_RDTSCP,
     INSN_OP_RDPMC,
-    INSN_OP_RDPID,
     INSN_OP_RDRAND,
     INSN_OP_RDSEED,
     INSN_OP_HLT,

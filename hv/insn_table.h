@@ -31,14 +31,14 @@ enum opcode_flag {
     WORD_MEM = BIT(2),     /* 2 bytes in memory, the operand size in a register */
     NATURAL = BIT(3),      /* 8 bytes in 64-bit mode, else 4; no prefix changes it */
     MAX4 = BIT(4),         /* at most 4 bytes */
-    DOUBLE = BIT(5),       /* 16 bytes with REX.W, else 8 */
-    SRC1 = BIT(6),         /* a source of 1 byte */
-    SRC2 = BIT(7),         /* a source of 2 bytes */
-    SRC4 = BIT(8),         /* a source of up to 4 bytes */
-    NO64 = BIT(9),         /* not in 64-bit mode */
-    ONLY64 = BIT(10),      /* only in 64-bit mode */
-    MEM = BIT(11),         /* ModRM must name memory */
-    REG = BIT(12),         /* ModRM must name a register */
+    MIN4 = BIT(5),         /* at least 4 bytes */
+    DOUBLE = BIT(6),       /* 16 bytes with REX.W, else 8 */
+    SRC1 = BIT(7),         /* a source of 1 byte */
+    SRC2 = BIT(8),         /* a source of 2 bytes */
+    SRC4 = BIT(9),         /* a source of up to 4 bytes */
+    NO64 = BIT(10),        /* not in 64-bit mode */
+    ONLY64 = BIT(11),      /* only in 64-bit mode */
+    MEM = BIT(12),         /* ModRM must name memory */
     ANY_MOD = BIT(13),     /* ModRM names a register whatever its mod says */
     LOCKABLE = BIT(14),    /* LOCK may stand before it if the destination is memory */
     NO_PREFIX = BIT(15),   /* with 66, F2 or F3 it is another instruction, or none */
@@ -141,7 +141,7 @@ static const struct opcode two_byte[256] = {
     [0xbe] = {INSN_OP_MOVSX, G, E, SRC1},
     [0xbf] = {INSN_OP_MOVSX, G, E, SRC2},
     PAIR(0xc0, INSN_OP_XADD, E, G, LOCKABLE),
-    [0xc3] = {INSN_OP_MOV, E, G, MEM | NO_PREFIX},
+    [0xc3] = {INSN_OP_MOV, E, G, MIN4 | MEM | NO_PREFIX},
     [0xc7] = {GROUP_0FC7, NO, NO, GROUP},
 };
 
@@ -157,58 +157,60 @@ static const struct {
     {0xf1, {INSN_OP_MOVBE, E, G, MEM | NO_REPEAT}},
 };
 
-static const struct opcode groups[GROUP_COUNT][8] = {
-    [GROUP_F6] =
-        {
-            {INSN_OP_TEST, E, IZ, 0},
-            {INSN_OP_TEST, E, IZ, 0}, /* undocumented by Intel, and does the same */
-            {INSN_OP_NOT, E, NO, LOCKABLE},
-            {INSN_OP_NEG, E, NO, LOCKABLE},
-        },
-    [GROUP_FE] =
-        {
-            {INSN_OP_INC, E, NO, LOCKABLE},
-            {INSN_OP_DEC, E, NO, LOCKABLE},
-        },
-    [GROUP_0F00] =
-        {
-            {INSN_OP_SLDT, E, NO, WORD_MEM},
-            {INSN_OP_STR, E, NO, WORD_MEM},
-            {INSN_OP_LLDT, NO, E, WORD},
-            {INSN_OP_LTR, NO, E, WORD},
-        },
-    [GROUP_0F01] = /* with memory; with registers 4 and 6 only, the rest is system_ops[] */
+static const struct opcode groups[GROUP_COUNT][8] =
     {
-        {INSN_OP_SGDT, E, NO, MEM},
-        {INSN_OP_SIDT, E, NO, MEM},
-        {INSN_OP_LGDT, NO, E, MEM},
-        {INSN_OP_LIDT, NO, E, MEM},
-        {INSN_OP_SMSW, E, NO, WORD_MEM},
-        {0},
-        {INSN_OP_LMSW, NO, E, WORD},
-        {INSN_OP_INVLPG, NO, E, MEM},
-    },
-    [GROUP_0FBA] =
-        {
-            [4] = {INSN_OP_BT, E, IU, 0},
-            [5] = {INSN_OP_BTS, E, IU, LOCKABLE},
-            [6] = {INSN_OP_BTR, E, IU, LOCKABLE},
-            [7] = {INSN_OP_BTC, E, IU, LOCKABLE},
-        },
-    [GROUP_0FC7] = /* with memory; with registers: random_ops[] */
-    {
-        [1] = {INSN_OP_CMPXCHG8B, E, NO, DOUBLE | MEM | LOCKABLE},
-        [3] = {INSN_OP_XRSTORS, NO, E, MEM | NO_PREFIX},
-        [5] = {INSN_OP_XSAVES, E, NO, MEM | NO_PREFIX},
-        [6] = {INSN_OP_VMPTRLD, NO, E, MEM},
-        [7] = {INSN_OP_VMPTRST, E, NO, MEM | NO_PREFIX},
-    },
+        [GROUP_F6] =
+            {
+                {INSN_OP_TEST, E, IZ, 0},
+                {INSN_OP_TEST, E, IZ, 0}, /* undocumented by Intel, and does the same */
+                {INSN_OP_NOT, E, NO, LOCKABLE},
+                {INSN_OP_NEG, E, NO, LOCKABLE},
+            },
+        [GROUP_FE] =
+            {
+                {INSN_OP_INC, E, NO, LOCKABLE},
+                {INSN_OP_DEC, E, NO, LOCKABLE},
+            },
+        [GROUP_0F00] =
+            {
+                {INSN_OP_SLDT, E, NO, WORD_MEM},
+                {INSN_OP_STR, E, NO, WORD_MEM},
+                {INSN_OP_LLDT, NO, E, WORD},
+                {INSN_OP_LTR, NO, E, WORD},
+            },
+        /* With memory; with registers only 4 and 6, the rest is system_ops[]. */
+        [GROUP_0F01] =
+            {
+                {INSN_OP_SGDT, E, NO, MEM},
+                {INSN_OP_SIDT, E, NO, MEM},
+                {INSN_OP_LGDT, NO, E, MEM},
+                {INSN_OP_LIDT, NO, E, MEM},
+                {INSN_OP_SMSW, E, NO, WORD_MEM},
+                {0},
+                {INSN_OP_LMSW, NO, E, WORD},
+                {INSN_OP_INVLPG, NO, E, MEM},
+            },
+        [GROUP_0FBA] =
+            {
+                [4] = {INSN_OP_BT, E, IU, 0},
+                [5] = {INSN_OP_BTS, E, IU, LOCKABLE},
+                [6] = {INSN_OP_BTR, E, IU, LOCKABLE},
+                [7] = {INSN_OP_BTC, E, IU, LOCKABLE},
+            },
+        /* With memory; with registers: random_ops[]. */
+        [GROUP_0FC7] =
+            {
+                [1] = {INSN_OP_CMPXCHG8B, E, NO, DOUBLE | MEM | LOCKABLE},
+                [3] = {INSN_OP_XRSTORS, NO, E, MEM | NO_PREFIX},
+                [5] = {INSN_OP_XSAVES, E, NO, MEM | NO_PREFIX},
+                [6] = {INSN_OP_VMPTRLD, NO, E, MEM},
+                [7] = {INSN_OP_VMPTRST, E, NO, MEM | NO_PREFIX},
+            },
 };
 
 /* 0F C7 /6 and /7 with a register. */
 static const struct opcode random_ops[2] = {
-    {INSN_OP_RDRAND, E, NO, REG | NO_REPEAT},
-    {INSN_OP_RDSEED, E, NO, REG},
+    {INSN_OP_RDRAND, E, NO, NO_REPEAT}, {INSN_OP_RDSEED, E, NO, NO_REPEAT}, /* with F3 RDPID */
 };
 
 /* 0F 01 with a ModRM of C0 to FF, less C0. */
@@ -228,6 +230,5 @@ static const struct {
 } prefixed[] = {
     {INSN_OP_NOP, 0xf3, INSN_OP_PAUSE},       {INSN_OP_WBINVD, 0xf3, INSN_OP_WBNOINVD},
     {INSN_OP_VMPTRLD, 0x66, INSN_OP_VMCLEAR}, {INSN_OP_VMPTRLD, 0xf3, INSN_OP_VMXON},
-    {INSN_OP_VMPTRLD, 0xf2, INSN_OP_NONE},    {INSN_OP_RDSEED, 0xf3, INSN_OP_RDPID},
-    {INSN_OP_RDSEED, 0xf2, INSN_OP_NONE},
+    {INSN_OP_VMPTRLD, 0xf2, INSN_OP_NONE},    {INSN_OP_MONITORX, 0xf3, INSN_OP_NONE},
 };
