@@ -177,6 +177,11 @@ static void test_setting(void)
     CHECK(reads(0x19, 0x99, 0x03, 0x01, 0x00, 0x00, 0x30), "a register set without SET counts too");
     now.now_ns += 31 * SECOND;
     CHECK(get(0) == 0x01 && get(2) == 0x01, "and goes on");
+    set(0x09, 0x98);
+    set(0x06, 0x07);
+    CHECK(reads(0x19, 0x98, 0x03, 0x01, 0x00, 0x01, 0x01) && get(6) == 1,
+          "the year too; the day of the week follows: a Sunday");
+    set(0x09, 0x99);
 
     set(0x0b, 0x80); /* 12 hours */
     set(0x04, 0x91);
@@ -235,6 +240,11 @@ static void test_periodic(void)
 static void test_update(void)
 {
     start(0);
+    now.now_ns = 5 * SECOND + 1;
+    vcmos_init(&cmos, &(struct vcmos_config){0}, &cmos.irq, &cmos.clock, &cmos.timer);
+    CHECK(get(0x0c) == 0, "what happened before the reset does not count");
+    now.now_ns = 0;
+    vcmos_init(&cmos, &(struct vcmos_config){0}, &cmos.irq, &cmos.clock, &cmos.timer);
     now.now_ns = SECOND / 2;
     CHECK(get(0x0c) == 0x40, "flags are there without interrupts: PF");
     now.now_ns = SECOND;
@@ -274,7 +284,8 @@ static void test_alarm(void)
     CHECK(alarm_at(0x12, 0x34, 0x57, 1), "alarm: in a second");
     CHECK(alarm_at(0x12, 0x34, 0x56, 86400), "alarm: in a day");
     CHECK(alarm_at(0x00, 0x00, 0x00, 41104), "alarm: at midnight");
-    CHECK(alarm_at(0xff, 0xc0, 0xff, 1), "alarm: each second");
+    CHECK(alarm_at(0xff, 0xc0, 0xff, 1) && alarm_at(0xc0, 0xff, 0xc0, 1), "alarm: each second");
+    CHECK(alarm_at(0x23, 0x59, 0x59, 41103), "alarm: at the day's last second");
     CHECK(alarm_at(0xff, 0xff, 0x30, 34), "alarm: each minute at 30 s");
     CHECK(alarm_at(0xff, 0x10, 0x00, 2104), "alarm: each hour at 10 min");
     CHECK(alarm_at(0x13, 0xff, 0xff, 1504), "alarm: each second from 13 h");
@@ -297,6 +308,12 @@ static void test_alarm(void)
     CHECK(line.level && (get(0x0c) & 0xa0) == 0xa0, "alarm: at the second");
     CHECK(run(86399 * SECOND) == 0 && run(SECOND) == 1 && line.level, "alarm: the next day again");
     get(0x0c);
+    set(5, 14);
+    CHECK(now.deadline_ns == now.now_ns + 3600 * SECOND, "alarm: follows a change of the alarm");
+    set(3, 1);
+    CHECK(now.deadline_ns == now.now_ns + 3660 * SECOND, "alarm: of each register");
+    set(3, 0);
+    set(5, 13);
     set(0x04, 12);
     CHECK(now.deadline_ns == now.now_ns + 3600 * SECOND, "alarm: follows a change of the time");
     now.now_ns += 40ull * 86400 * SECOND;

@@ -79,6 +79,8 @@ int main(void)
     out(0x64, 0xd1);
     out(0x60, 0xfe);
     CHECK(resets == 1, "the output port's bit 0 is the reset line");
+    out(0x60, 0x00);
+    CHECK(resets == 1, "and takes one byte");
     fake_out(io, VI8042_PORT_RANGES, 0x64, 2, 0xfefe);
     fake_out(io, VI8042_PORT_RANGES, 0x92, 4, 0x01);
     CHECK(resets == 1, "wider writes do nothing");

@@ -169,7 +169,12 @@ static void test_level(void)
     CHECK(!intr && irr(SLAVE) == 0, "level: over when the line is low");
     vpic_set_irq(&vpic, 11, true);
     out(0x4d1, 0);
-    CHECK(intr, "a request that becomes an edge stays");
+    CHECK(intr && vpic_ack(&vpic) == 0x3b, "a request that becomes an edge stays");
+    out(SLAVE, EOI);
+    out(MASTER, EOI);
+    CHECK(!intr, "once");
+    out(0x4d1, 0x08);
+    CHECK(intr, "a line that becomes level-triggered requests while it is high");
 }
 
 static void test_priority(void)
@@ -251,6 +256,8 @@ static void test_special_modes(void)
     out(0x21, 0x08);
     CHECK(!intr, "a masked input in service holds back the lower ones");
     out(MASTER, 0x68);
+    out(MASTER, 0x0b);
+    out(MASTER, 0x2b);
     CHECK(intr && vpic_ack(&vpic) == 0x36, "but not in special mask mode");
     out(MASTER, EOI);
     CHECK(isr(MASTER) == 0x08, "where EOI passes over it");
@@ -285,12 +292,16 @@ static void test_poll(void)
     pulse(6);
     pulse(4);
     out(MASTER, 0x0c);
-    CHECK(in(0x21) == 0x84 && isr(MASTER) == 0x10 && !intr,
-          "poll: a read of either port acknowledges");
-    CHECK(in(0x21) == 0x00, "poll: only once");
+    CHECK(in(0x21) == 0x84 && in(0x21) == 0x00 && isr(MASTER) == 0x10 && !intr,
+          "poll: the next read of either port, and only that, acknowledges");
     pulse(15);
     out(SLAVE, 0x0c);
-    CHECK(in(SLAVE) == 0x87 && isr(SLAVE) == 0x80, "poll: the slave");
+    out(MASTER, EOI);
+    CHECK(intr, "poll: the slave's request is there");
+    CHECK(in(SLAVE) == 0x87 && vpic.chip[1].isr == 0x80, "poll: the slave");
+    vpic_set_irq(&vpic, 15, false);
+    pulse(15);
+    CHECK(in(SLAVE) == 0x80, "poll: then its ports read as ever");
 }
 
 static void test_initialisation(void)

@@ -252,7 +252,7 @@ static void test_rate(void)
     out(0x42, 0);
     CHECK((status_of(2) & 0x40) && count_of(2) == 3, "mode 2: a new count waits");
     advance(3);
-    CHECK(!(status_of(2) & 0x40) && count_of(2) == 3, "mode 2: until the period is over");
+    CHECK(count_of(2) == 3 && !(status_of(2) & 0x40), "mode 2: until the period is over");
     advance(3 * 7 + 1);
     CHECK(count_of(2) == 2, "mode 2: and then repeats");
     out(0x61, 0x00);
@@ -368,6 +368,8 @@ static void test_one_shot(void)
     status_of(0);
     CHECK(now.sets == sets && now.deadline_ns == VTIMER_OFF, "mode 0: expired, no alarm");
     program(0, 0x38, 5000);
+    due = vticks_to_ns(vticks_from_ns(now.now_ns, VPIT_HZ) + 5001, VPIT_HZ);
+    CHECK(now.deadline_ns == due, "mode 4: the strobe ends a tick after the count");
     CHECK(line.level && run(100 * VTICKS_NS_PER_S) == 1 && line.rises == 2,
           "mode 4: an edge at the end of the strobe, once");
     program(0, 0x32, 5000);

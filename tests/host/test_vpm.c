@@ -31,18 +31,23 @@ static void reset(void *ctx)
     resets++;
 }
 
-static void start(void)
+static void start_now(void)
 {
     static const struct vpm_ops ops = {.power_off = power_off, .reset = reset};
     static const struct irq_line irq = FAKE_IRQ(&line, VPM_SCI);
     static const struct vclock clock = FAKE_CLOCK(&now);
     static const struct vtimer timer = FAKE_TIMER(&now);
 
-    now = (struct fake_time)FAKE_TIME_INIT;
     line = (struct fake_line){0};
     power_offs = resets = 0;
     vpm_init(&pm, &ops, &irq, &clock, &timer);
     vpm_ports(&pm, BASE, io);
+}
+
+static void start(void)
+{
+    now = (struct fake_time)FAKE_TIME_INIT;
+    start_now();
 }
 
 static uint32_t in(uint16_t port, uint8_t size)
@@ -125,8 +130,9 @@ static void test_power_button(void)
     vpm_power_button(&pm);
     CHECK(in(STS, 2) == 0x0100 && !line.level, "PWRBTN_STS; no SCI as long as it is not enabled");
     out(EN, 2, 0x0100);
+    CHECK(now.sets == 0, "which needs no alarm");
     CHECK(line.level && line.gsi == 9, "the enable raises the SCI, IRQ 9");
-    out(STS, 1, 0xff);
+    out(STS, 1, 0xffffffff);
     out(EN + 1, 1, 0x01);
     CHECK(line.level && in(STS, 4) == 0x01000100, "bytes touch their lanes only");
     out(STS, 2, 0x0100);
@@ -160,6 +166,16 @@ static void test_timer_status(void)
     out(STS, 2, 1);
     CHECK(!line.level && now.deadline_ns == vticks_to_ns(3 * TOGGLE, VPM_TIMER_HZ),
           "served: the next");
+    unsigned int sets = now.sets;
+    out(EN, 2, 1);
+    CHECK(now.sets == sets, "the alarm is set only when it changes");
+
+    now.now_ns = vticks_to_ns(9 * TOGGLE, VPM_TIMER_HZ);
+    start_now();
+    CHECK(in(STS, 2) == 0, "what happened before the reset does not count");
+    now.now_ns = vticks_to_ns(10 * TOGGLE, VPM_TIMER_HZ);
+    out(STS, 2, 1);
+    CHECK(in(STS, 2) == 0, "a write clears what it finds, seen or not");
 }
 
 int main(void)

@@ -45,12 +45,12 @@ int main(void)
     CHECK(puts_count == 1 && put_byte == 0x41, "a byte written to debugcon reaches the sink");
     out(0xe9, 2, 0x4242);
     CHECK(puts_count == 1, "a wider write does not");
-    out(0xf4, 1, 0x12345678);
+    out(0xf4, 1, 0x12355778);
     CHECK(exits == 1 && exit_value == 0x78, "an exit value of 8 bits");
-    out(0xf4, 2, 0x12345678);
-    CHECK(exits == 2 && exit_value == 0x5678, "of 16 bits");
-    out(0xf4, 4, 0x12345678);
-    CHECK(exits == 3 && exit_value == 0x12345678, "of 32 bits");
+    out(0xf4, 2, 0x12355778);
+    CHECK(exits == 2 && exit_value == 0x5778, "of 16 bits");
+    out(0xf4, 4, 0x12355778);
+    CHECK(exits == 3 && exit_value == 0x12355778, "of 32 bits");
     out(0xf5, 1, 1);
     CHECK(exits == 3, "the neighbours of the exit port do nothing");
     return check_done();

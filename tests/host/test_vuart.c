@@ -293,6 +293,32 @@ static void test_receive(void)
     CHECK(in(IIR) == 0x04 && in(RBR) == 'a', "which is no time-out");
 }
 
+static void test_fifo_control(void)
+{
+    start_fifos();
+    room = 0;
+    out(THR, 't');
+    type("ab", 2);
+    out(FCR, 0xc1);
+    CHECK((in(LSR)&0x61) == 0x01, "a new trigger level keeps both FIFOs");
+    out(FCR, 0x05);
+    CHECK((in(LSR)&0x61) == 0x61 && uart.rx.count == 2, "FCR bit 2 clears the transmitter's only");
+    out(THR, 't');
+    out(FCR, 0x03);
+    CHECK((in(LSR)&0x61) == 0x00 && in(RBR) == 0, "FCR bit 1 the receiver's only");
+    out(FCR, 0x00);
+    out(THR, 't');
+    type("c", 1);
+    out(FCR, 0x06);
+    CHECK((in(LSR)&0x61) == 0x01, "neither does anything while the FIFOs are off");
+    out(FCR, 0x01);
+    CHECK((in(LSR)&0x61) == 0x60, "turning them on clears both");
+    type("d", 1);
+    out(IER, 0x02);
+    in(IIR);
+    CHECK(!line.level && in(IIR) == 0xc1, "received data does not interrupt unless enabled");
+}
+
 static void test_paste(void)
 {
     static uint8_t text[4096], got[4096];
@@ -341,16 +367,18 @@ static void test_loopback(void)
     out(IER, 0x05);
     out(MCR, LOOP | OUT2);
     out(THR, 'L');
-    CHECK(sent_count == 0 && in(RBR) == 'L', "loopback: what is sent is received");
+    CHECK(sent_count == 0 && (in(LSR)&1) && in(RBR) == 'L', "loopback: what is sent is received");
     CHECK(vuart_rx_room(&uart) == 0, "loopback: the outside has to wait");
     for (unsigned int i = 0; i < 17; i++)
         out(THR, (uint8_t)i);
     CHECK(in(IIR) == 0xc6 && !line.level, "loopback: overrun pends, the interrupt is disconnected");
     CHECK((in(LSR)&2) && !(in(LSR)&2) && in(IIR) == 0xc4, "reading LSR clears the overrun");
-    unsigned int calls = drained_calls;
     out(FCR, 0x03);
+    unsigned int calls = drained_calls;
     out(MCR, OUT2);
     CHECK(drained_calls == calls + 1, "the end of loopback lets the outside in again");
+    out(MCR, OUT2);
+    CHECK(drained_calls == calls + 1, "once");
 }
 
 static void test_modem(void)
@@ -398,6 +426,7 @@ int main(void)
     test_transmit_full();
     test_receive_levels();
     test_receive();
+    test_fifo_control();
     test_paste();
     test_loopback();
     test_modem();
