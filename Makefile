@@ -69,8 +69,14 @@ HOST_TESTS += linux
 HOST_SRC_linux := $(LOAD_SRC)
 HOST_TESTS += flat
 HOST_SRC_flat := $(LOAD_SRC)
+HOST_TESTS += insn
+HOST_SRC_insn := hv/insn.c hv/insn_exec.c
+HOST_LIBS_insn := -lZydis
+HOST_TESTS += insn_exec
+HOST_SRC_insn_exec := $(HOST_SRC_insn)
 
 # (fuzz targets)
+HOST_FUZZ += insn
 HOST_FUZZ += config
 HOST_FUZZ += vdev
 HOST_SRC_vdev := $(addprefix hv/vdev/,vuart.c vpic.c vpit.c vcmos.c vcmos_date.c vpm.c vi8042.c vtestdev.c)
