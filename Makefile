@@ -123,7 +123,7 @@ HOST_BIN := $(HOST_TESTS:%=$(O)/host/test_%) $(HOST_FUZZ:%=$(O)/host/fuzz_%)
 .SECONDARY:
 .PHONY: all image run debug test test-host test-vm check format stats clean help FORCE
 
-all: $(O)/BOOTX64.EFI $(O)/mica.elf $(O)/mica.dis $(STUB_BIN) ## build the loader, the hypervisor and the guests
+all: $(O)/BOOTX64.EFI $(O)/mica.elf $(O)/mica.dis $(STUB_BIN) $(O)/lock.efi ## build the loader, the hypervisor and the guests
 	@size $(O)/mica.elf
 
 image: $(O)/mica.img ## write the disk image for a USB stick
@@ -184,7 +184,19 @@ $(O)/boot.so: $(BOOT_OBJ)
 	$(Q)$(LD) $(BOOT_LDFLAGS) /usr/lib/crt0-efi-x86_64.o $(BOOT_OBJ) -o $@ -L/usr/lib -lefi -lgnuefi
 	@! nm -u $@ | grep . || { echo '$@: undefined symbols'; rm -f $@; exit 1; }
 
+# A test's stand-in for firmware that locks virtualization off.
+$(O)/tests/boot/lock.o: tests/boot/lock.c $(O)/flags
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(BOOT_CFLAGS) $(DEP) -c $< -o $@
+
+$(O)/lock.so: $(O)/tests/boot/lock.o
+	$(Q)$(LD) $(BOOT_LDFLAGS) /usr/lib/crt0-efi-x86_64.o $< -o $@ -L/usr/lib -lefi -lgnuefi
+
 $(O)/BOOTX64.EFI: $(O)/boot.so
+$(O)/lock.efi: $(O)/lock.so
+
+$(O)/BOOTX64.EFI $(O)/lock.efi:
 	$(call say,EFI,$@)
 	$(Q)$(OBJCOPY) -j .text -j .sdata -j .data -j .rodata -j .dynamic -j .dynsym -j '.rel*' -j .reloc \
 	  --target efi-app-x86_64 --subsystem=10 $< $@

@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PLATFORMS = ("qemu-svm", "bochs-vmx", "bochs-svm")
 BOCHS_SLOWNESS = 5  # a timeout is given for QEMU; Bochs gets this many times as much
 LAST_LINES = 20
+PASTED_LINE = "abcdefghijklmnopqrstuvwxyz0123456789" + "-" * 27
 KEYS = {
     "platforms", "stubs", "guests", "files", "conf", "image", "arguments", "memory", "smp", "cpu", "icount",
     "timeout", "seconds", "until", "script", "expect", "absent", "program",
@@ -159,6 +160,14 @@ def damage_empty(data):
 DAMAGE = {"magic": damage_magic, "half": damage_half, "segment": damage_segment, "empty": damage_empty}
 
 
+def locked_image(case, work):
+    """First lock.efi, which sets the lock and fails; then the firmware's shell starts Mica."""
+    startup = work / "startup.nsh"
+    startup.write_text("fs0:\\EFI\\BOOT\\MICA.EFI\n")
+    files = {"EFI/BOOT/MICA.EFI": case.build / "BOOTX64.EFI", "startup.nsh": startup}
+    return ["--loader", case.build / "lock.efi", *(f"--add={name}={file}" for name, file in files.items())]
+
+
 def make_image(case, work, folder):
     """The disk of the case, when it is not the ordinary one; "image" says what is wrong with it."""
     kind = case.get("image")
@@ -170,6 +179,8 @@ def make_image(case, work, folder):
         command += ["--no-modules"]
     elif kind == "no-kernel":
         command += ["--kernel", "none"]
+    elif kind == "locked":
+        command += locked_image(case, work)
     else:
         kernel = work / "mica.elf"
         kernel.write_bytes(DAMAGE[kind.removeprefix("kernel-")]((case.build / "mica.elf").read_bytes()))
@@ -178,9 +189,15 @@ def make_image(case, work, folder):
     return ["--image", disk]
 
 
+def expand_step(step):
+    """"paste COUNT" types COUNT lines of 63 characters without a pause."""
+    verb, _, count = step.partition(" ")
+    return f"send {PASTED_LINE}\n" * int(count) if verb == "paste" else step
+
+
 def make_script(case, work):
     script = work / "script"
-    steps = "\n".join(case.lines("script"))
+    steps = "\n".join(expand_step(step.strip()) for step in case.lines("script"))
     if "until" in case.keys:
         steps += f"\nexpect {case.get('until')}"
     script.write_text(steps.strip() or "end")
