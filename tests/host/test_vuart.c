@@ -47,6 +47,7 @@ static void start(void)
     static const struct vuart_backend backend = {.put = put, .rx_drained = rx_drained};
 
     line = (struct fake_line){0};
+    typed = sent;
     room = ~0u;
     sent_count = drained_calls = typed_count = 0;
     vuart_init(&uart, &irq, &backend);
