@@ -6,7 +6,6 @@
 #include "arch/x86/cpu.h"
 #include "arch/x86/idt.h"
 
-
 #define DEF(name, value) __asm__ volatile("\n.ascii \"@DEF " #name " %c0\"" ::"i"(value))
 
 void asm_offsets(void);

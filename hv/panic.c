@@ -114,16 +114,26 @@ void panic_print(const char *format, ...)
 /* ---- What is printed ---------------------------------------------------------------------------
  */
 
-static void print_code_address(uint64_t address)
+/* A return address is named by the call before it: behind a call that does not return another
+ * function may begin. */
+static void print_code_address(uint64_t address, bool is_return)
 {
     uint64_t offset = 0;
-    const char *name = symbols_find(&symbols, address, &offset);
+    const char *name = symbols_find(&symbols, address - is_return, &offset);
 
     if (name)
         panic_print("  %016llx %s+%#llx\n", (unsigned long long)address, name,
-                    (unsigned long long)offset);
+                    (unsigned long long)offset + is_return);
     else
         panic_print("  %016llx\n", (unsigned long long)address);
+}
+
+static bool is_code(uint64_t address)
+{
+    hpa_t hpa;
+    uint64_t entry;
+
+    return paging_lookup(address, &hpa, &entry) && !(entry & PTE_NX);
 }
 
 static bool is_readable(uint64_t address)
@@ -135,15 +145,15 @@ static bool is_readable(uint64_t address)
 }
 
 /* By the frame pointers: each points at the caller's, with the return address above it. */
-static void print_stack(uint64_t rip, uint64_t rbp)
+static void print_stack(uint64_t rip, bool rip_is_return, uint64_t rbp)
 {
     panic_print("stack:\n");
-    print_code_address(rip);
+    print_code_address(rip, rip_is_return);
     for (unsigned int i = 0; i < MAX_FRAMES && rbp; i++) {
         if (!is_readable(rbp) || !is_readable(rbp + 8))
             break;
         const uint64_t *frame = (const uint64_t *)rbp;
-        print_code_address(frame[1]);
+        print_code_address(frame[1], true);
         if (frame[0] <= rbp)
             break;
         rbp = frame[0];
@@ -261,7 +271,7 @@ void panic_at(const char *file, int line, const char *format, ...)
         stop();
     print_cpu_name();
     print_control_registers();
-    print_stack((uint64_t)__builtin_return_address(0),
+    print_stack((uint64_t)__builtin_return_address(0), true,
                 *(const uint64_t *)__builtin_frame_address(0));
     print_cpu(panicking_cpu);
     stop();
@@ -280,7 +290,11 @@ void panic_trap(const struct trap_frame *frame, const char *format, ...)
     if (depth)
         stop();
     print_control_registers();
-    print_stack(frame->rip, frame->rbp);
+    print_stack(frame->rip, false, frame->rbp);
+    if (!is_code(frame->rip) && is_readable(frame->rsp)) {
+        panic_print("called from:\n"); /* a call through a bad pointer has pushed only this */
+        print_code_address(*(const uint64_t *)frame->rsp, true);
+    }
     print_cpu(panicking_cpu);
     stop();
 }

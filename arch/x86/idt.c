@@ -120,8 +120,13 @@ static uint64_t fixup_address(const int32_t *relative)
 /* The instruction was expected to fault: go on where it says. */
 static bool fix_up(struct trap_frame *frame)
 {
-    for (const struct fixup *f = __fixups_start; f < __fixups_end; f++) {
+    size_t count = ((uint64_t)__fixups_end - (uint64_t)__fixups_start) / sizeof(struct fixup);
+
+    for (const struct fixup *f = __fixups_start; count--; f++) {
         if (fixup_address(&f->from) == frame->rip) {
+            struct cpu *cpu = cpu_current();
+            if (cpu)
+                cpu->irq_count[frame->vector]++;
             frame->rip = fixup_address(&f->to);
             return true;
         }

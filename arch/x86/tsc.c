@@ -18,7 +18,7 @@
 #define PORT_B_SPEAKER BIT(1)
 
 #define WINDOWS   3u   /* each measures once; the two that agree best count */
-#define WINDOW_HZ 400u /* the inverse of a window's length: 2.5 ms */
+#define WINDOW_HZ 500u /* the inverse of a window's length: 2 ms */
 #define TRIES     5u   /* readings a sample, of which the quickest counts */
 
 /* A counter that counts up modulo mask + 1. */
