@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* The physical machine around the CPUs: what firmware says of it, and making it quiet. */
+#pragma once
+
+struct boot_info;
+
+/*
+ * After paging_init() and cpu_init_boot(), before tsc_calibrate(): reads the ACPI tables, masks the
+ * interrupt controllers and the HPET, turns bus mastering off, prepares power-off.  Logs a line for
+ * each.
+ */
+void host_init(const struct boot_info *info);
+
+/* What `info host` says of it. */
+struct host_summary {
+    unsigned int ioapic_pins;
+    unsigned int pci_functions;
+    unsigned int pci_stopped; /* functions whose bus mastering was on */
+};
+
+extern struct host_summary host_summary;
