@@ -295,9 +295,11 @@ static void test_poll(void)
     out(MASTER, 0x0c);
     CHECK(in(0x21) == 0x84 && in(0x21) == 0x00 && isr(MASTER) == 0x10 && !intr,
           "poll: the next read of either port, and only that, acknowledges");
+    vpic_set_irq(&vpic, 6, false);
+    out(MASTER, EOI);
+    CHECK(!intr, "poll: and an EOI ends it");
     pulse(15);
     out(SLAVE, 0x0c);
-    out(MASTER, EOI);
     CHECK(intr, "poll: the slave's request is there");
     CHECK(in(SLAVE) == 0x87 && vpic.chip[1].isr == 0x80 && !intr, "poll: the slave");
     vpic_set_irq(&vpic, 15, false);
