@@ -322,7 +322,7 @@ check-lists:
 
 check-marks:
 	$(call say,CHECK,unfinished work)
-	$(Q)! git grep -nE 'TO''DO|FIX''ME|X''XX' -- . ':!LICENSE'
+	$(Q)! git grep -nwE 'TO''DO|FIX''ME|X''XX' -- . ':!LICENSE'
 
 check-lint: $(O)/dsdt.c
 	$(call say,CHECK,lint)
