@@ -19,7 +19,7 @@
 
 #define WINDOWS   3u   /* each measures once; the two that agree best count */
 #define WINDOW_HZ 500u /* the inverse of a window's length: 2 ms */
-#define TRIES     5u   /* readings a sample, of which the quickest counts */
+#define TICKS     8u   /* readings at a tick for a sample, of which the quickest counts */
 
 /* A counter that counts up modulo mask + 1. */
 struct reference {
@@ -77,22 +77,27 @@ static bool is_alive(const struct reference *ref)
     return false;
 }
 
-/* A reading that took long (an SMI, a busy emulator) says little of when it was. */
+/*
+ * A reading that differs from the one before was taken at a tick of the reference, as closely as it
+ * can be read.  One that took long (an SMI, a busy emulator) says little of when it was.
+ */
 static struct sample take_sample(const struct reference *ref)
 {
     struct sample best = {0};
     uint64_t best_time = UINT64_MAX;
+    uint32_t last = ref->read(ref->port);
 
-    for (unsigned int i = 0; i < TRIES; i++) {
+    for (unsigned int ticks = 0; ticks < TICKS;) {
         uint64_t before = rdtsc_ordered();
         uint32_t count = ref->read(ref->port);
-        uint32_t lapic = lapic_timer_count();
         uint64_t after = rdtsc_ordered();
 
-        if (after - before < best_time) {
+        ticks += count != last;
+        if (count != last && after - before < best_time) {
             best_time = after - before;
-            best = (struct sample){before + best_time / 2, count, lapic};
+            best = (struct sample){before + best_time / 2, count, lapic_timer_count()};
         }
+        last = count;
     }
     return best;
 }
