@@ -20,7 +20,7 @@ in = $(wildcard $1/*.c $1/*.asm)
 
 # ---- What is built, by folder ----------------------------------------------------------------------
 
-BOOT_SRC := $(call in,boot)
+BOOT_SRC := $(call in,boot,efi_main.c efi_cpu.c efi_modules.c efi_elf.c efi_memmap.c efi_machine.c \
 IMAGE_SRC := $(foreach folder,arch/x86 arch/vmx arch/svm hv hv/load hv/vdev hv/pv hv/monitor drivers,$(call in,$(folder)))
 
 # A guest is guest-stubs/NAME.c or guest-stubs/NAME/*, with guest-stubs/lib/*.
@@ -69,6 +69,8 @@ HOST_TESTS += linux
 HOST_SRC_linux := $(LOAD_SRC)
 HOST_TESTS += flat
 HOST_SRC_flat := $(LOAD_SRC)
+HOST_TESTS += elf
+HOST_SRC_elf := $(LOAD_SRC)
 HOST_TESTS += insn
 HOST_SRC_insn := hv/insn.c hv/insn_exec.c
 HOST_LIBS_insn := -lZydis
@@ -78,6 +80,8 @@ HOST_SRC_insn_exec := $(HOST_SRC_insn)
 # (fuzz targets)
 HOST_FUZZ += insn
 HOST_FUZZ += config
+HOST_FUZZ += load
+HOST_SRC_load := $(LOAD_SRC)
 HOST_FUZZ += vdev
 HOST_SRC_vdev := $(addprefix hv/vdev/,vuart.c vpic.c vpit.c vcmos.c vcmos_date.c vpm.c vi8042.c vtestdev.c)
 HOST_FUZZ += apic

@@ -43,7 +43,7 @@ int flat_load(struct loader *loader)
                          "does not fit: %llu KiB from 1 MiB on, in a guest of %llu KiB",
                          (unsigned long long)(kernel->size + 1023) / 1024,
                          (unsigned long long)(loader->target->memory_size / 1024));
-    result = load_cmdline(loader, LOAD_CMDLINE_MAX);
+    result = load_cmdline(loader, 0, LOAD_CMDLINE_MAX);
     if (result != 0)
         return result;
     load_cpu_state(loader, LOAD_PROTECTED, "flat binary");

@@ -219,7 +219,7 @@ int linux_load(struct loader *loader)
     int result = parse(loader, &image);
 
     if (result == 0)
-        result = load_cmdline(loader, image.cmdline_max);
+        result = load_cmdline(loader, 0, image.cmdline_max);
     if (result == 0)
         result =
             load_initrd(loader, image.load_address + image.init_size, image.initrd_limit, &initrd);

@@ -28,6 +28,8 @@ static const struct {
     int (*load)(struct loader *loader);
 } protocols[] = {
     {linux_recognise, linux_load},
+    {elf_recognise, elf_load},
+    {multiboot_recognise, multiboot_load},
     {flat_recognise, flat_load},
 };
 
@@ -146,16 +148,30 @@ void load_cpu_state(struct loader *loader, enum load_mode mode, const char *prot
                                         .ds = LOAD_SEL_DATA};
 }
 
-int load_cmdline(struct loader *loader, uint64_t limit)
+int load_cmdline(struct loader *loader, uint64_t at, uint64_t limit)
 {
     const char *cmdline = loader->image->cmdline;
     uint64_t length = strlen(cmdline);
 
-    limit = MIN(limit, LOAD_CMDLINE_MAX);
+    limit = MIN(limit, LOAD_CMDLINE_MAX - at);
     if (length > limit)
         return load_fail(loader, E2BIG, "takes a command line of at most %llu characters, not %llu",
                          (unsigned long long)limit, (unsigned long long)length);
-    load_write(loader, LOAD_CMDLINE, cmdline, length + 1);
+    load_write(loader, LOAD_CMDLINE + at, cmdline, length + 1);
+    return 0;
+}
+
+int load_check_place(struct loader *loader, uint64_t base, uint64_t size)
+{
+    if (!layout_is_ram(&loader->map, base, size))
+        return load_fail(loader, ENOSPC,
+                         "wants %#llx bytes at %#llx, where the guest of %llu MiB has no RAM",
+                         (unsigned long long)size, (unsigned long long)base,
+                         (unsigned long long)(loader->target->memory_size / MIB(1)));
+    if (base < LOAD_AREA_END && base + size > LOAD_AREA)
+        return load_fail(loader, ENOSPC,
+                         "wants %#llx bytes at %#llx, which the boot information needs",
+                         (unsigned long long)size, (unsigned long long)base);
     return 0;
 }
 
@@ -183,7 +199,9 @@ static int load_by_protocol(struct loader *loader)
     for (unsigned int i = 0; i < ARRAY_SIZE(protocols); i++)
         if (protocols[i].recognise(&loader->image->kernel))
             return protocols[i].load(loader);
-    return load_fail(loader, ENOEXEC, "is no Linux bzImage, and its name does not end in .bin");
+    return load_fail(
+        loader, ENOEXEC,
+        "is no Linux bzImage, no ELF file, no Multiboot kernel, and its name does not end in .bin");
 }
 
 int load_kernel(const struct load_target *target, const struct load_image *image,

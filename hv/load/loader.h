@@ -45,8 +45,11 @@ void load_put64(struct loader *loader, uint64_t gpa, uint64_t value);
 /* Writes the GDT and fills all of loader->entry but rip and the general registers. */
 void load_cpu_state(struct loader *loader, enum load_mode mode, const char *protocol);
 
-/* Writes the command line to LOAD_CMDLINE; refuses one longer than limit. */
-int load_cmdline(struct loader *loader, uint64_t limit);
+/* Writes the command line to LOAD_CMDLINE + at; refuses one of more than `limit` characters. */
+int load_cmdline(struct loader *loader, uint64_t at, uint64_t limit);
+
+/* Refuses a place for a part of the kernel that is not RAM or in the loader's area. */
+int load_check_place(struct loader *loader, uint64_t base, uint64_t size);
 
 /*
  * Puts the initrd, if there is one, as high as it can lie below `limit`, and not below
@@ -64,6 +67,10 @@ bool load_has(const struct load_file *file, uint64_t offset, uint64_t size);
 /* The protocols: whether the file asks for it, and how it is loaded. */
 bool linux_recognise(const struct load_file *file);
 int linux_load(struct loader *loader);
+bool elf_recognise(const struct load_file *file); /* PVH, or Multiboot */
+int elf_load(struct loader *loader);
+bool multiboot_recognise(const struct load_file *file);
+int multiboot_load(struct loader *loader);
 bool flat_recognise(const struct load_file *file);
 int flat_load(struct loader *loader);
 

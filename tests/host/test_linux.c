@@ -1,39 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* Linux's 64-bit boot protocol: what a kernel finds, and every image that is refused. */
 #include "tests/host/guest_buffer.h"
+#include "tests/host/linux_image.h"
 
-#define SETUP_SIZE   1024 /* setup_sects 1 */
-#define PAYLOAD_SIZE 4096
-#define IMAGE_SIZE   (SETUP_SIZE + PAYLOAD_SIZE)
+#define SETUP_SIZE   LINUX_SETUP_SIZE
+#define PAYLOAD_SIZE LINUX_PAYLOAD_SIZE
+#define IMAGE_SIZE   LINUX_IMAGE_SIZE
 #define PARAMS       0x10000
 
 static uint8_t image[IMAGE_SIZE];
 
 static void put(uint32_t offset, uint64_t value, unsigned int size)
 {
-    memcpy(image + offset, &value, size);
+    linux_put(image, offset, value, size);
 }
 
-/* A bzImage of protocol 2.15 whose header is like that of Debian's kernel. */
 static void make_image(void)
 {
-    for (size_t i = 0; i < IMAGE_SIZE; i++)
-        image[i] = (uint8_t)(i * 7 + i / 256);
-    put(0x1f1, 1, 1);
-    put(0x1f4, PAYLOAD_SIZE / 16, 4);
-    put(0x1fe, 0xaa55, 2);
-    put(0x200, 0x6aeb, 2);
-    memcpy(image + 0x202, "HdrS", 4);
-    put(0x206, 0x020f, 2);
-    put(0x211, 0x81, 1);
-    put(0x214, 0x100000, 4);
-    put(0x22c, 0x7fffffff, 4);
-    put(0x230, 0x200000, 4);
-    put(0x234, 1, 1);
-    put(0x236, 0x3f, 2);
-    put(0x238, 2047, 4);
-    put(0x258, 0x1000000, 8);
-    put(0x260, 0x300000, 4);
+    linux_make_image(image);
 }
 
 static void start(struct guest_buffer *guest, uint64_t memory_size)
