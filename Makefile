@@ -20,7 +20,7 @@ in = $(wildcard $1/*.c $1/*.asm)
 
 # ---- What is built, by folder ----------------------------------------------------------------------
 
-BOOT_SRC := $(call in,boot,efi_main.c efi_cpu.c efi_modules.c efi_elf.c efi_memmap.c efi_machine.c \
+BOOT_SRC := $(call in,boot)
 IMAGE_SRC := $(foreach folder,arch/x86 arch/vmx arch/svm hv hv/load hv/vdev hv/pv hv/monitor drivers,$(call in,$(folder)))
 
 # A guest is guest-stubs/NAME.c or guest-stubs/NAME/*, with guest-stubs/lib/*.
