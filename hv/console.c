@@ -20,7 +20,7 @@
 /* Guests' bytes wait in their own rings while this many are before them, so that what the monitor
  * and the log have to say is not far behind. */
 #define OUT_LOW_WATER 32u
-#define ESCAPE_WINDOW 128u /* bytes for the monitor a round */
+#define MONITOR_BYTES 128u /* bytes for the monitor a round */
 
 static struct {
     struct spinlock lock;
@@ -334,9 +334,20 @@ static enum input_step escape(void)
     return INPUT_MOVED;
 }
 
+/* At most a line: the command on it may give the console to a guest, and what follows is for that
+ * one. */
+static void take_for_monitor(uint8_t *bytes, unsigned int *count)
+{
+    uint8_t byte = 0;
+
+    while (*count < MONITOR_BYTES && byte != '\r' && byte != '\n' && ring_used(&con.in) &&
+           ring_peek(&con.in, 0) != CONSOLE_ESCAPE && ring_take(&con.in, &byte))
+        bytes[(*count)++] = byte;
+}
+
 /*
  * With the lock held: take from the line's ring what belongs to the attached guest, or up to
- * ESCAPE_WINDOW bytes for the monitor.  A guest that takes nothing cannot keep a Ctrl-] from being
+ * MONITOR_BYTES bytes for the monitor.  A guest that takes nothing cannot keep a Ctrl-] from being
  * seen.
  */
 static enum input_step take_input(uint8_t *bytes, unsigned int *count)
@@ -352,9 +363,7 @@ static enum input_step take_input(uint8_t *bytes, unsigned int *count)
     }
     con.escape_fresh = false;
     if (!con.attached) {
-        while (*count < ESCAPE_WINDOW && ring_used(&con.in) &&
-               ring_peek(&con.in, 0) != CONSOLE_ESCAPE)
-            ring_take(&con.in, &bytes[(*count)++]);
+        take_for_monitor(bytes, count);
         return INPUT_MONITOR;
     }
     if (!ring_room(&con.attached->in)) {
@@ -401,7 +410,7 @@ static bool give_to_guests(void)
 
 static bool distribute_input(void)
 {
-    uint8_t bytes[ESCAPE_WINDOW];
+    uint8_t bytes[MONITOR_BYTES];
     unsigned int count;
     enum input_step step;
 

@@ -20,4 +20,6 @@ struct vcpu;
 struct hv_cpu {
     struct timer_queue timers;
     struct vcpu *queue_head, *queue_tail; /* runnable vCPUs */
+    struct vcpu *running;                 /* between the two the one that runs, or a null pointer */
+    struct timer slice;                   /* the end of its turn, armed when others wait */
 };

@@ -27,10 +27,24 @@ static void log_acpi(const struct acpi_info *acpi)
         log_warn("acpi: %u tables are damaged and were passed over", acpi->damaged_count);
 }
 
+static void count_memory(const struct boot_info *info)
+{
+    for (uint32_t i = 0; i < info->memory_count; i++) {
+        const struct boot_mem *m = &info->memory[i];
+        if (m->type == BOOT_MEM_IMAGE || m->type == BOOT_MEM_LOADER)
+            host_summary.image_bytes += m->size;
+        else if (m->type == BOOT_MEM_MODULE)
+            host_summary.module_bytes += m->size;
+    }
+}
+
 void host_init(const struct boot_info *info)
 {
+    count_memory(info);
     acpi_init(info->rsdp);
     log_acpi(acpi_info());
+    host_summary.acpi = acpi_info()->found;
+    host_summary.acpi_tables = acpi_info()->table_count;
     host_summary.pci_stopped = pci_stop_dma();
     host_summary.pci_functions = pci_function_count();
     log_info("pci: %u functions, bus mastering was on in %u", host_summary.pci_functions,

@@ -2,6 +2,9 @@
 /* The physical machine around the CPUs: what firmware says of it, and making it quiet. */
 #pragma once
 
+#include <stdbool.h>
+#include <stdint.h>
+
 struct boot_info;
 
 /*
@@ -13,6 +16,10 @@ void host_init(const struct boot_info *info);
 
 /* What `info host` says of it. */
 struct host_summary {
+    bool acpi;
+    unsigned int acpi_tables;
+    uint64_t image_bytes;  /* the hypervisor's image, its file and boot/'s tables */
+    uint64_t module_bytes; /* the files of \mica\ */
     unsigned int ioapic_pins;
     unsigned int pci_functions;
     unsigned int pci_stopped; /* functions whose bus mastering was on */

@@ -8,6 +8,7 @@
 #include "arch/x86/fpu.h"
 #include "hv/backend.h"
 #include "hv/exit.h"
+#include "hv/insn.h"
 #include "hv/timer.h"
 #include "hv/vdev/vlapic.h"
 
@@ -70,11 +71,12 @@ struct vcpu {
     uint64_t tsc_offset;       /* (c) guest TSC = host TSC + offset */
     uint64_t dr[4];            /* (c) while not in the hardware */
     bool debug_used;           /* (c) the guest has touched the debug registers: they are switched */
-    bool in_kernel_wait;
+    bool check_events;         /* (c) an interrupt or NMI may be deliverable */
     struct fpu_state fpu;      /* (c) */
     struct vcpu_msrs msrs;     /* (c) */
     struct vlapic lapic;
     struct timer lapic_timer;  /* (c) */
+    uint64_t lapic_deadline_ns; /* (c) what it is set to, on the guest's clock */
     uint64_t exits[EXIT_KIND_COUNT]; /* (c) */
     uint64_t unknown_msrs;     /* (c) accesses that were answered by #GP */
     struct vcpu *next;         /* the scheduler's queue */
@@ -129,6 +131,8 @@ unsigned int vcpu_cpl(const struct vcpu *vcpu);
 bool vcpu_is_long_mode(const struct vcpu *vcpu); /* EFER.LMA */
 bool vcpu_is_64bit(const struct vcpu *vcpu);     /* LMA and CS.L */
 uint64_t vcpu_guest_tsc(const struct vcpu *vcpu);
+enum insn_mode vcpu_insn_mode(const struct vcpu *vcpu); /* the default sizes of the code segment */
+void vcpu_use_debug_registers(struct vcpu *vcpu);       /* from now on they are switched with it */
 
 /* Registers, bytes at RIP and a page walk to the log: what a crash prints. */
 void vcpu_dump(struct vcpu *vcpu);

@@ -22,18 +22,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct boot_info;
 struct guest_config;
+struct host_config;
 struct vcpu;
 
 #define VM_MAX       64
 #define VM_MAX_VCPUS 32
-#define VM_MAX_SLOTS 8
+#define VM_MAX_SLOTS 64
 
 enum vm_state {
-    VM_OFF,     /* no vCPU has run, or it has ended; `ended` says how */
+    VM_OFF, /* no vCPU has run, or it has ended; `ended` says how */
     VM_RUNNING,
     VM_PAUSED,
 };
+
+/* What the main loop is to do with a VM, noted where it cannot be done. */
+enum vm_due { DUE_NOTHING, DUE_POWER_OFF, DUE_EXIT, DUE_RESET };
 
 /* A run of guest-physical space with memory behind it.  Sorted by gpa. */
 struct mem_slot {
@@ -56,8 +61,14 @@ struct vm {
     const struct guest_config *config;
     enum vm_state state;
     char ended[160]; /* one line: how the last run ended; empty: it never ran */
+    uint8_t due;     /* enum vm_due */
+    uint32_t exit_value; /* of DUE_EXIT */
+
+    bool ran;        /* its memory is not fresh any more */
 
     struct slat slat;
+    hpa_t slat_pool;          /* the pages of its tables */
+    uint64_t slat_pool_pages; /* how many */
     unsigned int slot_count;
     struct mem_slot slots[VM_MAX_SLOTS];
     void *backend; /* the backend's part: permission maps */
@@ -77,7 +88,7 @@ struct vm {
     struct vi8042 i8042;
     struct vtestdev testdev;
     struct vioapic ioapic;
-    struct vm_timer pit_timer, cmos_timer;
+    struct vm_timer pit_timer, cmos_timer, pm_timer;
     uint32_t lowest_rotor;
     bool pic_intr; /* the 8259's output */
 
@@ -88,20 +99,19 @@ struct vm {
     struct guest_console console;
 };
 
-/* Why a VM ended; the line that is logged says the rest. */
+/* Why a VM was stopped; the line that is logged says the rest. */
 enum stop_reason {
-    STOP_POWER_OFF,
-    STOP_EXIT,         /* debug-exit: value */
     STOP_TRIPLE_FAULT,
     STOP_TASK_SWITCH,
     STOP_UNKNOWN_EXIT,
     STOP_ENTRY_FAILED,
-    STOP_UNSUPPORTED,  /* an instruction or state that Mica does not emulate */
-    STOP_COMMAND,      /* the monitor's `stop` */
+    STOP_UNSUPPORTED, /* an instruction or state that Mica does not emulate */
 };
 
-/* Build what the configuration describes and load its kernel.  On failure the reason is logged, `vm->ended` holds it. */
-int vm_create_all(void);
+/* The VMs that mica.conf describes, from the modules that boot/ read; those that cannot be are named in the log. */
+void vm_create_all(const struct boot_info *info);
+/* Start those that start by themselves. */
+void vm_start_all(void);
 unsigned int vm_count(void);
 struct vm *vm_by_index(unsigned int index);
 struct vm *vm_find(const char *name);
@@ -117,7 +127,12 @@ int vm_stop_command(struct vm *vm, const char **why);
 
 /* From a handler on one of its vCPUs, or a device: the VM ends.  Returns ACTION_STOP for handlers' convenience. */
 enum exit_action vm_stop(struct vm *vm, struct vcpu *vcpu, enum stop_reason reason, const char *format, ...) PRINTF(4, 5);
-void vm_request_reset(struct vm *vm);
+const struct host_config *vm_host_config(void);
+
+/* From a device, with the VM's lock held: noted, done by the main loop. */
+void vm_set_due(struct vm *vm, enum vm_due due, uint32_t value);
 
 uint64_t vm_now_ns(const struct vm *vm);
+uint64_t vm_ns_to_tsc(const struct vm *vm, uint64_t guest_ns); /* of the host's TSC, rounded up */
+void vm_work(void); /* what the main loop does for VMs: resets that are due, the end of the last */
 bool vm_any_running(void);

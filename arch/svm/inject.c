@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* Events into a guest, the windows for them, and the blocking of NMIs that AMD-V leaves to software. */
+#include "arch/svm/svm.h"
+
+#include "arch/x86/regs.h"
+#include "hv/panic.h"
+
+bool svm_can_inject(const struct vcpu *vcpu, enum event_window window)
+{
+    const struct svm_vcpu *svm = to_svm(vcpu);
+    const struct vmcb *vmcb = svm->vmcb;
+
+    if ((vmcb->event_inj & VMCB_EVENT_VALID) || (vmcb->int_state & VMCB_INT_SHADOW))
+        return false;
+    return window == WINDOW_NMI ? !svm->nmi_blocked : (vmcb->rflags & RFLAGS_IF) != 0;
+}
+
+static void block_nmi(struct svm_vcpu *svm)
+{
+    svm->nmi_blocked = true;
+    vmcb_set_intercept3(svm->vmcb, svm->vmcb->intercept3_ | (uint32_t)SVM_IRET);
+}
+
+void svm_inject(struct vcpu *vcpu, const struct vm_event *event)
+{
+    struct svm_vcpu *svm = to_svm(vcpu);
+    uint64_t info = VMCB_EVENT_VALID | event->vector;
+
+    switch ((enum event_type)event->type) {
+    case EVENT_NONE:
+        return;
+    case EVENT_INTR:
+        info |= VMCB_EVENT_INTR;
+        break;
+    case EVENT_NMI:
+        info |= VMCB_EVENT_NMI;
+        block_nmi(svm);
+        break;
+    case EVENT_SOFT_INTR:
+        info |= VMCB_EVENT_SOFT;
+        break;
+    case EVENT_EXCEPTION:
+    case EVENT_SOFT_EXCEPTION:
+    case EVENT_PRIV_EXCEPTION:
+        info |= VMCB_EVENT_EXCEPTION;
+        break;
+    }
+    if (event->has_error && (svm->vmcb->cr0_ & CR0_PE))
+        info |= VMCB_EVENT_EV | (uint64_t)event->error << 32;
+    svm->vmcb->event_inj = info;
+}
+
+/*
+ * A virtual interrupt of no vector that is always pending: its intercept comes as soon as the guest could
+ * take it.
+ */
+static void interrupt_window(struct vmcb *vmcb, bool on)
+{
+    uint32_t intercepts = vmcb->intercept3_;
+
+    if (on == ((intercepts & SVM_VINTR) != 0))
+        return;
+    vmcb_set_intercept3(vmcb, on ? intercepts | (uint32_t)SVM_VINTR : intercepts & ~(uint32_t)SVM_VINTR);
+    vmcb_set_v_intr(vmcb, on ? VMCB_V_MASKING | VMCB_V_IRQ | VMCB_V_IGN_TPR | VMCB_V_PRIORITY : VMCB_V_MASKING);
+}
+
+void svm_request_window(struct vcpu *vcpu, enum event_window window, bool on)
+{
+    struct svm_vcpu *svm = to_svm(vcpu);
+
+    if (window == WINDOW_INTR) {
+        interrupt_window(svm->vmcb, on);
+        return;
+    }
+    /* While NMIs are blocked the intercept of IRET is the window; in a shadow the next instruction is stepped. */
+    if (on && !svm->nmi_blocked && (svm->vmcb->int_state & VMCB_INT_SHADOW))
+        interrupt_window(svm->vmcb, true);
+}
+
+/*
+ * The guest is about to execute IRET; NMIs are unblocked when it is done.  The CPU does not tell, so it is
+ * stepped: TF as it is before an instruction decides on the trap behind it, and IRET itself loads the guest's own.
+ */
+void svm_iret_intercepted(struct svm_vcpu *svm)
+{
+    vmcb_set_intercept3(svm->vmcb, svm->vmcb->intercept3_ & ~(uint32_t)SVM_IRET);
+    svm->stepping_iret = true;
+    svm->vmcb->rflags |= RFLAGS_TF;
+}
+
+/* Was this #DB the end of such a step?  Then it is not the guest's. */
+bool svm_iret_stepped(struct svm_vcpu *svm)
+{
+    if (!svm->stepping_iret)
+        return false;
+    svm->stepping_iret = false;
+    svm->nmi_blocked = false;
+    vmcb_set_dr6(svm->vmcb, svm->vmcb->dr6_ & ~(uint64_t)DR6_BS);
+    return true;
+}
+
+/*
+ * What an exit interrupted the delivery of.  INT n, INT3 and INTO are executed again from their
+ * instruction, at which RIP still stands.
+ */
+void svm_decode_event(uint64_t info, struct vm_event *event)
+{
+    uint8_t vector = (uint8_t)info;
+
+    *event = (struct vm_event){.type = EVENT_NONE};
+    if (!(info & VMCB_EVENT_VALID))
+        return;
+    switch (VMCB_EVENT_TYPE(info)) {
+    case 0:
+        event->type = EVENT_INTR;
+        break;
+    case 2:
+        event->type = EVENT_NMI;
+        break;
+    case 3:
+        if (vector == VEC_BP || vector == VEC_OF)
+            return;
+        /* QEMU gives a virtual interrupt this type; no exception has such a vector. */
+        event->type = vector < VEC_EXCEPTIONS ? EVENT_EXCEPTION : EVENT_INTR;
+        break;
+    default:
+        return;
+    }
+    event->vector = vector;
+    event->has_error = event->type == EVENT_EXCEPTION && (info & VMCB_EVENT_EV);
+    event->error = (uint32_t)(info >> 32);
+}

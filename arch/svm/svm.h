@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of this folder share. */
+#pragma once
+
+#include "arch/svm/vmcb.h"
+#include "hv/addr.h"
+#include "hv/backend.h"
+#include "hv/slat.h"
+#include "hv/vcpu.h"
+
+struct svm_vm {
+    hpa_t iopm;  /* three pages: a bit a port */
+    hpa_t msrpm; /* two pages: two bits an MSR */
+    uint64_t slat_generation; /* counts changes of the tables that a TLB may still have */
+};
+
+struct svm_vcpu {
+    struct vcpu vcpu;
+    struct vmcb *vmcb;
+    hpa_t vmcb_hpa;
+    uint64_t cr0_hidden;      /* the guest's CD, NW and NE: the hardware's are Mica's */
+    uint32_t exceptions;      /* intercepted besides #DB, #AC and #MC */
+    uint64_t asid_generation; /* its ASID is good while this is the CPU's; 0: needs a new one */
+    uint64_t slat_generation; /* of the VM when it last got an ASID */
+    bool nmi_blocked;         /* from the injection of an NMI to the end of its IRET */
+    bool stepping_iret;       /* IRET is being stepped over, for the CPU does not tell when it is done */
+};
+
+/* Behind cpu->backend: the host save area of VMRUN, the host's part of VMLOAD and VMSAVE, ASIDs. */
+struct svm_cpu {
+    uint8_t host_save[4096];
+    struct vmcb host;
+    uint64_t asid_generation;
+    uint32_t asid_next;
+};
+
+static inline struct svm_vcpu *to_svm(const struct vcpu *vcpu)
+{
+    return CONTAINER_OF(vcpu, struct svm_vcpu, vcpu);
+}
+
+/* caps.c */
+int svm_probe(const char **why_not);
+const struct backend_feature *svm_feature(unsigned int index);
+uint32_t svm_asid_count(void);
+
+/* vmcb.c */
+void svm_vmcb_reset(struct svm_vcpu *svm, const struct svm_vm *vm, const struct slat *slat);
+void svm_dump(struct vcpu *vcpu);
+uint64_t svm_get_reg(const struct vcpu *vcpu, enum vcpu_reg reg);
+void svm_set_reg(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value);
+void svm_get_seg(const struct vcpu *vcpu, enum vcpu_seg seg, struct segment *out);
+void svm_set_seg(struct vcpu *vcpu, enum vcpu_seg seg, const struct segment *in);
+
+/* decode.c */
+void svm_decode_exit(struct svm_vcpu *svm, struct vm_exit *exit);
+
+/* inject.c */
+bool svm_can_inject(const struct vcpu *vcpu, enum event_window window);
+void svm_inject(struct vcpu *vcpu, const struct vm_event *event);
+void svm_request_window(struct vcpu *vcpu, enum event_window window, bool on);
+void svm_decode_event(uint64_t info, struct vm_event *event);
+void svm_iret_intercepted(struct svm_vcpu *svm);
+bool svm_iret_stepped(struct svm_vcpu *svm);
+
+/* npt.c */
+extern struct slat_format npt_format;
+
+/* enter.asm */
+void svm_enter(struct gprs *gprs, uint64_t guest_vmcb, uint64_t host_vmcb);

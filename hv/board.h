@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* The devices of a VM and the wires between them: interrupt lines, timers, ports, the console. */
+#pragma once
+
+#include <stdint.h>
+
+struct vm;
+
+/* The date now, seconds since 1970: what the guests' clocks start from. */
+void board_set_date(uint64_t unix_time);
+void board_init(struct vm *vm);
+/* All devices as after power on; the guest's clock shows 0. */
+void board_reset(struct vm *vm);
+/* The guest's clock stands: no device's timer may fire.  And goes on. */
+void board_pause(struct vm *vm);
+void board_resume(struct vm *vm);

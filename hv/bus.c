@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* The buses: finding the device that claims a port or an address, by binary search. */
+#include "hv/bus.h"
+
+#include "hv/panic.h"
+
+#include <stddef.h>
+
+/* The unused bits of a size; the bus masks what devices return. */
+static uint64_t size_mask(uint8_t size)
+{
+    return size >= 8 ? ~0ull : (1ull << (8 * size)) - 1;
+}
+
+void pio_bus_add(struct pio_bus *bus, const struct pio_range *range)
+{
+    unsigned int at = bus->count;
+
+    ASSERT(bus->count < PIO_MAX_RANGES && range->count);
+    for (; at > 0 && bus->ranges[at - 1].base > range->base; at--)
+        bus->ranges[at] = bus->ranges[at - 1];
+    bus->ranges[at] = *range;
+    bus->count++;
+    for (unsigned int i = 1; i < bus->count; i++)
+        ASSERT(bus->ranges[i - 1].base + bus->ranges[i - 1].count <= bus->ranges[i].base);
+}
+
+void mmio_bus_add(struct mmio_bus *bus, const struct mmio_range *range)
+{
+    unsigned int at = bus->count;
+
+    ASSERT(bus->count < MMIO_MAX_RANGES && range->size);
+    for (; at > 0 && bus->ranges[at - 1].base > range->base; at--)
+        bus->ranges[at] = bus->ranges[at - 1];
+    bus->ranges[at] = *range;
+    bus->count++;
+    for (unsigned int i = 1; i < bus->count; i++)
+        ASSERT(bus->ranges[i - 1].base + bus->ranges[i - 1].size <= bus->ranges[i].base);
+}
+
+static struct pio_range *find_port(struct pio_bus *bus, uint16_t port)
+{
+    unsigned int low = 0;
+    unsigned int high = bus->count;
+
+    while (low < high) {
+        unsigned int middle = (low + high) / 2;
+        struct pio_range *range = &bus->ranges[middle];
+
+        if (port < range->base)
+            high = middle;
+        else if (port - range->base >= range->count)
+            low = middle + 1;
+        else
+            return range;
+    }
+    return NULL;
+}
+
+static struct mmio_range *find_address(struct mmio_bus *bus, uint64_t gpa)
+{
+    for (unsigned int i = 0; i < bus->count; i++)
+        if (gpa - bus->ranges[i].base < bus->ranges[i].size)
+            return &bus->ranges[i];
+    return NULL;
+}
+
+uint32_t pio_bus_read(struct pio_bus *bus, uint16_t port, uint8_t size)
+{
+    struct pio_range *range = find_port(bus, port);
+    uint32_t value = ~0u;
+
+    if (range)
+        value = range->read(range->dev, (uint16_t)(port - range->base), size);
+    return value & (uint32_t)size_mask(size);
+}
+
+void pio_bus_write(struct pio_bus *bus, uint16_t port, uint8_t size, uint32_t value)
+{
+    struct pio_range *range = find_port(bus, port);
+
+    if (range)
+        range->write(range->dev, (uint16_t)(port - range->base), size, value & (uint32_t)size_mask(size));
+}
+
+uint64_t mmio_bus_read(struct mmio_bus *bus, uint64_t gpa, uint8_t size)
+{
+    struct mmio_range *range = find_address(bus, gpa);
+    uint64_t value = ~0ull;
+
+    if (range)
+        value = range->read(range->dev, gpa - range->base, size);
+    return value & size_mask(size);
+}
+
+void mmio_bus_write(struct mmio_bus *bus, uint64_t gpa, uint8_t size, uint64_t value)
+{
+    struct mmio_range *range = find_address(bus, gpa);
+
+    if (range)
+        range->write(range->dev, gpa - range->base, size, value & size_mask(size));
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* Intercepted exceptions, which go back to the guest, and the hypercall instruction. */
+#include "hv/emul.h"
+
+#include "arch/x86/regs.h"
+#include "hv/errno.h"
+#include "hv/vcpu.h"
+
+/*
+ * #DB and #AC are intercepted only so that a guest cannot keep the CPU in an endless delivery of them
+ * (CVE-2015-5307, CVE-2015-8104): the exit lets the host breathe, then the guest gets its own.
+ */
+enum exit_action emul_exception(struct vcpu *vcpu, const struct vm_exit *exit)
+{
+    const struct exit_exception *exception = &exit->exception;
+
+    if (exception->iret_unblocked_nmi)
+        backend->set_reg(vcpu, VCPU_BLOCKING, backend->get_reg(vcpu, VCPU_BLOCKING) | BLOCKING_NMI);
+    if (exception->soft) {
+        vcpu->exception = (struct vm_event){
+            .type = exception->soft_type, .vector = exception->vector, .insn_len = exit->insn_len};
+        return ACTION_RESUME;
+    }
+    switch (exception->vector) {
+    case VEC_DB:
+        inject_db(vcpu, exception->info);
+        break;
+    case VEC_PF:
+        inject_pf(vcpu, exception->info, exception->error);
+        break;
+    default:
+        inject_exception(vcpu, exception->vector, exception->has_error, exception->error);
+        break;
+    }
+    return ACTION_RESUME;
+}
+
+/* No call exists yet: KVM's answer to an unknown one, -KVM_ENOSYS, or -KVM_EPERM to a user program. */
+enum exit_action emul_hypercall(struct vcpu *vcpu)
+{
+    int64_t result = vcpu_cpl(vcpu) == 0 ? -1000 : -EPERM;
+
+    vcpu->gprs.r[GPR_RAX] = vcpu_is_64bit(vcpu) ? (uint64_t)result : (uint32_t)result;
+    return ACTION_ADVANCE;
+}

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Model-specific registers: a table of ranges with a reader and a writer each.  What is not in it raises
+ * #GP, is counted, and is logged once.
+ */
+#include "hv/emul.h"
+
+#include "arch/x86/cpuid.h"
+#include "arch/x86/msr.h"
+#include "arch/x86/regs.h"
+#include "hv/log.h"
+#include "hv/panic.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+/* False: #GP.  The local APIC's MSRs go straight to it. */
+typedef bool (*msr_reader)(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
+typedef bool (*msr_writer)(struct vcpu *vcpu, uint32_t msr, uint64_t value);
+
+struct msr_policy {
+    uint32_t first, last;
+    msr_reader read;
+    msr_writer write;
+};
+
+/* ---- Simple answers ------------------------------------------------------------------------- */
+
+static bool read_zero(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+    *value = 0;
+    return true;
+}
+
+static bool write_ignored(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    return true;
+}
+
+static bool write_refused(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    return false;
+}
+
+/* ---- Time ----------------------------------------------------------------------------------- */
+
+static bool read_tsc(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+    *value = vcpu_guest_tsc(vcpu);
+    return true;
+}
+
+/* SDM, "IA32_TSC_ADJUST Register Support": a write of one moves the other by the same amount. */
+static bool move_tsc(struct vcpu *vcpu, uint64_t by)
+{
+    vcpu->tsc_offset += by;
+    vcpu->msrs.tsc_adjust += by;
+    backend->set_tsc_offset(vcpu, vcpu->tsc_offset);
+    vlapic_tsc_changed(&vcpu->lapic);
+    return true;
+}
+
+static bool write_tsc(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    return move_tsc(vcpu, value - vcpu_guest_tsc(vcpu));
+}
+
+static bool read_tsc_adjust(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+    *value = vcpu->msrs.tsc_adjust;
+    return true;
+}
+
+static bool write_tsc_adjust(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    return move_tsc(vcpu, value - vcpu->msrs.tsc_adjust);
+}
+
+/* ---- The local APIC ------------------------------------------------------------------------- */
+
+static bool read_apic(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+    return vlapic_read_msr(&vcpu->lapic, msr, value);
+}
+
+static bool write_apic(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    vcpu->check_events = true;
+    return vlapic_write_msr(&vcpu->lapic, msr, value);
+}
+
+/* ---- Control state that the backend holds --------------------------------------------------- */
+
+static const struct {
+    uint32_t msr;
+    enum vcpu_reg reg;
+} backend_msrs[] = {
+    {MSR_SYSENTER_CS, VCPU_SYSENTER_CS},
+    {MSR_SYSENTER_ESP, VCPU_SYSENTER_ESP},
+    {MSR_SYSENTER_EIP, VCPU_SYSENTER_EIP},
+    {MSR_PAT, VCPU_PAT},
+    {MSR_EFER, VCPU_EFER},
+    {MSR_DEBUGCTL, VCPU_DEBUGCTL},
+};
+
+static enum vcpu_reg backend_reg(uint32_t msr)
+{
+    for (unsigned int i = 0; i < ARRAY_SIZE(backend_msrs); i++)
+        if (backend_msrs[i].msr == msr)
+            return backend_msrs[i].reg;
+    panic("msr 0x%x is not the backend's", msr);
+}
+
+static bool read_backend(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+    *value = backend->get_reg(vcpu, backend_reg(msr));
+    return true;
+}
+
+static bool write_efer(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    return emul_write_efer(vcpu, value);
+}
+
+static bool is_memory_type(uint8_t type)
+{
+    return type == MEMTYPE_UC || type == MEMTYPE_WC || type == MEMTYPE_WT || type == MEMTYPE_WP || type == MEMTYPE_WB;
+}
+
+static bool write_pat(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    for (unsigned int i = 0; i < 8; i++) {
+        uint8_t type = (uint8_t)(value >> (8 * i));
+
+        if (!is_memory_type(type) && type != MEMTYPE_UC_MINUS)
+            return false;
+    }
+    backend->set_reg(vcpu, VCPU_PAT, value);
+    return true;
+}
+
+/* Single-stepping on branches works; last-branch records do not exist, but asking for them does no harm. */
+static bool write_debugctl(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    if (value & ~(uint64_t)(DEBUGCTL_BTF | DEBUGCTL_LBR))
+        return false;
+    backend->set_reg(vcpu, VCPU_DEBUGCTL, value & DEBUGCTL_BTF);
+    return true;
+}
+
+/* ---- Memory types: storage ------------------------------------------------------------------ */
+
+static uint64_t *mtrr_fixed(struct vcpu *vcpu, uint32_t msr)
+{
+    if (msr == MSR_MTRR_FIX64K_00000)
+        return &vcpu->msrs.mtrr_fixed[0];
+    if (msr <= MSR_MTRR_FIX16K_A0000)
+        return &vcpu->msrs.mtrr_fixed[1 + (msr - MSR_MTRR_FIX16K_80000)];
+    return &vcpu->msrs.mtrr_fixed[3 + (msr - MSR_MTRR_FIX4K_C0000)];
+}
+
+static uint64_t *mtrr_variable(struct vcpu *vcpu, uint32_t msr)
+{
+    unsigned int n = (msr - MSR_MTRR_PHYSBASE0) / 2;
+
+    return (msr - MSR_MTRR_PHYSBASE0) & 1 ? &vcpu->msrs.mtrr_mask[n] : &vcpu->msrs.mtrr_base[n];
+}
+
+static bool read_mtrrcap(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+    *value = VCPU_MTRR_VARIABLE | MTRRCAP_FIX | MTRRCAP_WC;
+    return true;
+}
+
+static bool read_mtrr_fixed(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+    *value = *mtrr_fixed(vcpu, msr);
+    return true;
+}
+
+static bool write_mtrr_fixed(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    for (unsigned int i = 0; i < 8; i++)
+        if (!is_memory_type((uint8_t)(value >> (8 * i))))
+            return false;
+    *mtrr_fixed(vcpu, msr) = value;
+    return true;
+}
+
+static bool read_mtrr_variable(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+    *value = *mtrr_variable(vcpu, msr);
+    return true;
+}
+
+static bool write_mtrr_variable(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    bool is_mask = msr & 1;
+
+    if (value >> host_cpuid.physical_bits || (value & (is_mask ? 0x7ff : 0xf00)))
+        return false;
+    if (!is_mask && !is_memory_type((uint8_t)value))
+        return false;
+    *mtrr_variable(vcpu, msr) = value;
+    return true;
+}
+
+static bool read_mtrr_default(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+    *value = vcpu->msrs.mtrr_def_type;
+    return true;
+}
+
+static bool write_mtrr_default(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    if (value & ~(uint64_t)(MTRR_DEF_TYPE | MTRR_DEF_FE | MTRR_DEF_E) || !is_memory_type((uint8_t)value))
+        return false;
+    vcpu->msrs.mtrr_def_type = value;
+    return true;
+}
+
+/* ---- Other storage -------------------------------------------------------------------------- */
+
+static bool read_misc_enable(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+    *value = vcpu->msrs.misc_enable;
+    return true;
+}
+
+/* Only what guests are known to switch: fast strings and the CPUID limit, which is not applied. */
+static bool write_misc_enable(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    const uint64_t writable = MISC_ENABLE_FAST_STRING | MISC_ENABLE_LIMIT_CPUID;
+
+    vcpu->msrs.misc_enable = (vcpu->msrs.misc_enable & ~writable) | (value & writable);
+    return true;
+}
+
+static bool read_bios_sign_id(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+    *value = vcpu->msrs.bios_sign_id;
+    return true;
+}
+
+static bool read_feature_control(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+    *value = FEATURE_CONTROL_LOCK; /* and no VMX */
+    return true;
+}
+
+static bool read_mcg_status(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+    *value = vcpu->msrs.mcg_status;
+    return true;
+}
+
+static bool write_mcg_status(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    vcpu->msrs.mcg_status = value & 7;
+    return true;
+}
+
+/* No state of XSAVES is shown. */
+static bool write_xss(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    return cpu_has(FEATURE_XSAVES) && value == 0;
+}
+
+static bool read_xss(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+    *value = 0;
+    return cpu_has(FEATURE_XSAVES);
+}
+
+/* ---- AMD's ---------------------------------------------------------------------------------- */
+
+static bool read_hwcr(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+    *value = vcpu->msrs.hwcr;
+    return true;
+}
+
+static bool write_hwcr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    const uint64_t writable = HWCR_TLBCACHEDIS | HWCR_FFDIS | HWCR_MCSTATUSWREN;
+
+    vcpu->msrs.hwcr = (vcpu->msrs.hwcr & ~writable) | (value & writable);
+    return true;
+}
+
+static bool read_vm_cr(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+    *value = VM_CR_LOCK | VM_CR_SVMDIS;
+    return true;
+}
+
+/* LFENCE serializes, on every CPU that has the bit. */
+static bool read_de_cfg(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+    *value = DE_CFG_LFENCE_SERIALIZE;
+    return true;
+}
+
+/* ---- The table ------------------------------------------------------------------------------ */
+
+static const struct msr_policy common[] = {
+    {MSR_TSC, MSR_TSC, read_tsc, write_tsc},
+    {MSR_PLATFORM_ID, MSR_PLATFORM_ID, read_zero, write_refused},
+    {MSR_APIC_BASE, MSR_APIC_BASE, read_apic, write_apic},
+    {MSR_FEATURE_CONTROL, MSR_FEATURE_CONTROL, read_feature_control, write_refused},
+    {MSR_TSC_ADJUST, MSR_TSC_ADJUST, read_tsc_adjust, write_tsc_adjust},
+    {MSR_BIOS_UPDT_TRIG, MSR_BIOS_UPDT_TRIG, read_zero, write_ignored},
+    {MSR_BIOS_SIGN_ID, MSR_BIOS_SIGN_ID, read_bios_sign_id, write_ignored},
+    {MSR_PLATFORM_INFO, MSR_PLATFORM_INFO, read_zero, write_refused},
+    {MSR_MTRRCAP, MSR_MTRRCAP, read_mtrrcap, write_refused},
+    {MSR_SYSENTER_CS, MSR_SYSENTER_EIP, read_backend, write_refused},
+    {MSR_MCG_CAP, MSR_MCG_CAP, read_zero, write_refused},
+    {MSR_MCG_STATUS, MSR_MCG_STATUS, read_mcg_status, write_mcg_status},
+    {MSR_PERF_STATUS, MSR_PERF_STATUS, read_zero, write_ignored},
+    {MSR_MISC_ENABLE, MSR_MISC_ENABLE, read_misc_enable, write_misc_enable},
+    {MSR_DEBUGCTL, MSR_DEBUGCTL, read_backend, write_debugctl},
+    {MSR_MTRR_PHYSBASE0, MSR_MTRR_PHYSMASK(VCPU_MTRR_VARIABLE - 1), read_mtrr_variable, write_mtrr_variable},
+    {MSR_MTRR_FIX64K_00000, MSR_MTRR_FIX64K_00000, read_mtrr_fixed, write_mtrr_fixed},
+    {MSR_MTRR_FIX16K_80000, MSR_MTRR_FIX16K_A0000, read_mtrr_fixed, write_mtrr_fixed},
+    {MSR_MTRR_FIX4K_C0000, MSR_MTRR_FIX4K_F8000, read_mtrr_fixed, write_mtrr_fixed},
+    {MSR_PAT, MSR_PAT, read_backend, write_pat},
+    {MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE, read_mtrr_default, write_mtrr_default},
+    {MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, read_apic, write_apic},
+    {0x800, 0x8ff, read_apic, write_apic},
+    {MSR_XSS, MSR_XSS, read_xss, write_xss},
+    {MSR_EFER, MSR_EFER, read_backend, write_efer},
+};
+
+static const struct msr_policy amd[] = {
+    {MSR_SYSCFG, MSR_SYSCFG, read_zero, write_ignored},     {MSR_HWCR, MSR_HWCR, read_hwcr, write_hwcr},
+    {MSR_NB_CFG, MSR_NB_CFG, read_zero, write_ignored},     {0xc0010055, 0xc0010055, read_zero, write_ignored}, /* INT_PENDING */
+    {0xc0010058, 0xc0010058, read_zero, write_ignored},     /* MMIO_CONF_BASE */
+    {0xc0010112, 0xc0010113, read_zero, write_ignored},     /* TSEG */
+    {MSR_VM_CR, MSR_VM_CR, read_vm_cr, write_ignored},      {0xc0011020, 0xc0011023, read_zero, write_ignored}, /* LS_CFG... */
+    {MSR_DE_CFG, MSR_DE_CFG, read_de_cfg, write_ignored},   {0xc001102a, 0xc001102a, read_zero, write_ignored}, /* BU_CFG2 */
+};
+
+static const struct msr_policy *find(const struct msr_policy *table, unsigned int count, uint32_t msr)
+{
+    unsigned int low = 0;
+    unsigned int high = count;
+
+    while (low < high) {
+        unsigned int middle = (low + high) / 2;
+
+        if (msr < table[middle].first)
+            high = middle;
+        else if (msr > table[middle].last)
+            low = middle + 1;
+        else
+            return &table[middle];
+    }
+    return NULL;
+}
+
+static const struct msr_policy *find_policy(uint32_t msr)
+{
+    const struct msr_policy *policy = find(common, ARRAY_SIZE(common), msr);
+
+    if (!policy && host_cpuid.vendor == VENDOR_AMD)
+        policy = find(amd, ARRAY_SIZE(amd), msr);
+    return policy;
+}
+
+/* ---- The exits ------------------------------------------------------------------------------ */
+
+static enum exit_action refuse_unknown(struct vcpu *vcpu, uint32_t msr, const char *what)
+{
+    static uint32_t logged[64];
+    static unsigned int logged_count;
+    unsigned int i = 0;
+
+    vcpu->unknown_msrs++;
+    while (i < logged_count && logged[i] != msr)
+        i++;
+    if (i == logged_count && logged_count < ARRAY_SIZE(logged)) {
+        logged[logged_count++] = msr;
+        log_debug("%s: unknown msr 0x%x %s", vm_name(vcpu->vm), msr, what);
+    }
+    inject_gp(vcpu, 0);
+    return ACTION_RESUME;
+}
+
+enum exit_action emul_rdmsr(struct vcpu *vcpu)
+{
+    uint32_t msr = (uint32_t)vcpu->gprs.r[GPR_RCX];
+    const struct msr_policy *policy = find_policy(msr);
+    uint64_t value;
+
+    if (!policy)
+        return refuse_unknown(vcpu, msr, "read");
+    if (!policy->read(vcpu, msr, &value)) {
+        inject_gp(vcpu, 0);
+        return ACTION_RESUME;
+    }
+    vcpu_set_edx_eax(vcpu, value);
+    return ACTION_ADVANCE;
+}
+
+enum exit_action emul_wrmsr(struct vcpu *vcpu)
+{
+    uint32_t msr = (uint32_t)vcpu->gprs.r[GPR_RCX];
+    const struct msr_policy *policy = find_policy(msr);
+
+    if (!policy)
+        return refuse_unknown(vcpu, msr, "written");
+    if (!policy->write(vcpu, msr, vcpu_edx_eax(vcpu))) {
+        inject_gp(vcpu, 0);
+        return ACTION_RESUME;
+    }
+    return ACTION_ADVANCE;
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/* Guest memory: by guest-physical address through the slots, by guest-virtual one through the guest's tables. */
+#include "hv/guest_mem.h"
+
+#include "arch/x86/paging.h"
+#include "arch/x86/regs.h"
+#include "hv/errno.h"
+#include "hv/string.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+/* ---- Guest-physical ------------------------------------------------------------------------- */
+
+/* The host's view of [gpa, gpa + size), which must lie in one slot of RAM; else a null pointer. */
+static void *ram_at(const struct vm *vm, uint64_t gpa, uint64_t size)
+{
+    for (unsigned int i = 0; i < vm->slot_count; i++) {
+        const struct mem_slot *slot = &vm->slots[i];
+        uint64_t offset = gpa - slot->gpa.value;
+
+        if (offset < slot->size && size <= slot->size - offset)
+            return phys_to_virt(HPA(slot->hpa.value + offset));
+    }
+    return NULL;
+}
+
+/* The part of a range that lies in one slot. */
+static uint64_t piece_at(const struct vm *vm, uint64_t gpa, uint64_t size)
+{
+    for (unsigned int i = 0; i < vm->slot_count; i++) {
+        uint64_t offset = gpa - vm->slots[i].gpa.value;
+
+        if (offset < vm->slots[i].size)
+            return MIN(size, vm->slots[i].size - offset);
+    }
+    return 0;
+}
+
+static bool all_ram(const struct vm *vm, uint64_t gpa, uint64_t size)
+{
+    if (size > ~gpa)
+        return false;
+    while (size) {
+        uint64_t piece = piece_at(vm, gpa, size);
+
+        if (!piece)
+            return false;
+        gpa += piece;
+        size -= piece;
+    }
+    return true;
+}
+
+bool guest_mem_is_ram(struct vm *vm, gpa_t gpa)
+{
+    return ram_at(vm, gpa.value, 1) != NULL;
+}
+
+int guest_mem_read(struct vm *vm, gpa_t gpa, void *to, uint64_t size)
+{
+    const void *from = ram_at(vm, gpa.value, size);
+
+    if (from) {
+        memcpy(to, from, size);
+        return 0;
+    }
+    if (!all_ram(vm, gpa.value, size))
+        return -EFAULT;
+    while (size) {
+        uint64_t piece = piece_at(vm, gpa.value, size);
+
+        memcpy(to, ram_at(vm, gpa.value, piece), piece);
+        to = (char *)to + piece;
+        gpa.value += piece;
+        size -= piece;
+    }
+    return 0;
+}
+
+/* Writing and zeroing are one walk: from may be a null pointer for zeroes. */
+static int fill(struct vm *vm, gpa_t gpa, const void *from, uint64_t size)
+{
+    if (!all_ram(vm, gpa.value, size))
+        return -EFAULT;
+    while (size) {
+        uint64_t piece = piece_at(vm, gpa.value, size);
+
+        if (from) {
+            memcpy(ram_at(vm, gpa.value, piece), from, piece);
+            from = (const char *)from + piece;
+        } else {
+            memset(ram_at(vm, gpa.value, piece), 0, piece);
+        }
+        gpa.value += piece;
+        size -= piece;
+    }
+    return 0;
+}
+
+int guest_mem_write(struct vm *vm, gpa_t gpa, const void *from, uint64_t size)
+{
+    return fill(vm, gpa, from, size);
+}
+
+int guest_mem_zero(struct vm *vm, gpa_t gpa, uint64_t size)
+{
+    return fill(vm, gpa, NULL, size);
+}
+
+/* ---- Guest-virtual -------------------------------------------------------------------------- */
+
+#define PTE_P   BIT(0)
+#define PTE_RW  BIT(1)
+#define PTE_US  BIT(2)
+#define PTE_A   BIT(5)
+#define PTE_D   BIT(6)
+#define PTE_PS  BIT(7)
+#define PTE_NX  BIT(63)
+
+/* How the present mode of paging lays out its tables. */
+struct paging_mode {
+    unsigned int levels; /* 0: no paging */
+    unsigned int entry_size;
+    unsigned int index_bits;
+    uint64_t address_mask;
+};
+
+static struct paging_mode current_mode(const struct vcpu *vcpu)
+{
+    uint64_t cr4 = backend->get_reg(vcpu, VCPU_CR4);
+
+    if (!(backend->get_reg(vcpu, VCPU_CR0) & CR0_PG))
+        return (struct paging_mode){.levels = 0};
+    if (vcpu_is_long_mode(vcpu))
+        return (struct paging_mode){cr4 & CR4_LA57 ? 5 : 4, 8, 9, CR3_ADDRESS};
+    if (cr4 & CR4_PAE)
+        return (struct paging_mode){3, 8, 9, CR3_ADDRESS};
+    return (struct paging_mode){2, 4, 10, 0xfffff000};
+}
+
+struct walk_state {
+    struct vcpu *vcpu;
+    uint64_t cr0, cr4, efer;
+    uint32_t access;
+    bool user_ok, write_ok, fetch_ok; /* what all levels so far allow */
+};
+
+/* PSE-36 folds bits 39..32 of the address into bits 20..13 of a 4 MiB entry. */
+static uint64_t leaf_address(const struct paging_mode *mode, uint64_t entry, uint64_t page_size)
+{
+    if (mode->entry_size == 4 && page_size > PAGE_SIZE)
+        return (entry & 0xffc00000) | BITS(entry, 20, 13) << 32;
+    return entry & mode->address_mask & ~(page_size - 1);
+}
+
+/* SDM, "Determination of Access Rights". */
+static bool access_allowed(const struct walk_state *state)
+{
+    bool user = state->access & ACCESS_USER;
+    bool write = state->access & ACCESS_WRITE;
+    bool fetch = state->access & ACCESS_FETCH;
+    bool user_page = state->user_ok;
+
+    if (user && !user_page)
+        return false;
+    if (fetch)
+        return state->fetch_ok && !(!user && user_page && (state->cr4 & CR4_SMEP));
+    if (!user && user_page && (state->cr4 & CR4_SMAP) &&
+        !(backend->get_reg(state->vcpu, VCPU_RFLAGS) & RFLAGS_AC))
+        return false;
+    return !write || state->write_ok || (!user && !(state->cr0 & CR0_WP));
+}
+
+static uint32_t fault_code(const struct walk_state *state, bool present)
+{
+    uint32_t code = present ? PF_PRESENT : 0;
+
+    if (state->access & ACCESS_WRITE)
+        code |= PF_WRITE;
+    if (state->access & ACCESS_USER)
+        code |= PF_USER;
+    if ((state->access & ACCESS_FETCH) && ((state->efer & EFER_NXE) || (state->cr4 & CR4_SMEP)))
+        code |= PF_FETCH;
+    return code;
+}
+
+static bool is_pdpte(const struct paging_mode *mode, unsigned int level)
+{
+    return mode->levels == 3 && level == 3; /* has no permission bits and no large leaf */
+}
+
+static bool is_leaf(const struct walk_state *state, const struct paging_mode *mode, uint64_t entry, unsigned int level)
+{
+    if (level == 1)
+        return true;
+    if (!(entry & PTE_PS) || is_pdpte(mode, level) || level > 3)
+        return false;
+    return mode->entry_size == 8 || (state->cr4 & CR4_PSE);
+}
+
+/* Atomically, for the guest's other vCPUs walk the same tables. */
+static void mark_used(struct walk_state *state, uint64_t entry_gpa, uint64_t entry, bool leaf)
+{
+    uint8_t bits = (uint8_t)(PTE_A | (leaf && (state->access & ACCESS_WRITE) ? PTE_D : 0));
+    uint8_t *byte = ram_at(state->vcpu->vm, entry_gpa, 1);
+
+    if (byte && (entry & bits) != bits && !(state->access & ACCESS_QUIET))
+        __atomic_fetch_or(byte, bits, __ATOMIC_RELAXED);
+}
+
+static void add_step(struct guest_walk *out, unsigned int level, uint64_t entry_gpa, uint64_t entry)
+{
+    if (out->step_count < ARRAY_SIZE(out->steps))
+        out->steps[out->step_count++] = (struct walk_step){level, GPA(entry_gpa), entry};
+}
+
+static void walk_levels(struct walk_state *state, const struct paging_mode *mode, uint64_t gva, struct guest_walk *out)
+{
+    uint64_t table = backend->get_reg(state->vcpu, VCPU_CR3) & (mode->levels == 3 ? CR3_PAE_ADDRESS : mode->address_mask);
+
+    for (unsigned int level = mode->levels; level > 0; level--) {
+        unsigned int shift = PAGE_SHIFT + mode->index_bits * (level - 1);
+        uint64_t entry_gpa = table + ((gva >> shift) & ((1ull << mode->index_bits) - 1)) * mode->entry_size;
+        uint64_t entry = 0;
+        bool leaf;
+
+        if (guest_mem_read(state->vcpu->vm, GPA(entry_gpa), &entry, mode->entry_size) != 0 || !(entry & PTE_P)) {
+            add_step(out, level, entry_gpa, entry);
+            out->error = fault_code(state, false);
+            return;
+        }
+        add_step(out, level, entry_gpa, entry);
+        if (!is_pdpte(mode, level)) {
+            state->user_ok = state->user_ok && (entry & PTE_US);
+            state->write_ok = state->write_ok && (entry & PTE_RW);
+            state->fetch_ok = state->fetch_ok && !((entry & PTE_NX) && (state->efer & EFER_NXE));
+        }
+        leaf = is_leaf(state, mode, entry, level);
+        if (leaf && !access_allowed(state)) {
+            out->error = fault_code(state, true);
+            return;
+        }
+        if (!is_pdpte(mode, level))
+            mark_used(state, entry_gpa, entry, leaf);
+        if (leaf) {
+            out->page_size = 1ull << shift;
+            out->gpa = GPA(leaf_address(mode, entry, out->page_size) | (gva & (out->page_size - 1)));
+            out->ok = true;
+            return;
+        }
+        table = entry & mode->address_mask;
+    }
+}
+
+void guest_walk(struct vcpu *vcpu, uint64_t gva, uint32_t access, struct guest_walk *out)
+{
+    struct paging_mode mode = current_mode(vcpu);
+    struct walk_state state = {
+        .vcpu = vcpu,
+        .cr0 = backend->get_reg(vcpu, VCPU_CR0),
+        .cr4 = backend->get_reg(vcpu, VCPU_CR4),
+        .efer = backend->get_reg(vcpu, VCPU_EFER),
+        .access = access,
+        .user_ok = true,
+        .write_ok = true,
+        .fetch_ok = true,
+    };
+
+    *out = (struct guest_walk){.page_size = PAGE_SIZE};
+    if (mode.levels == 0) {
+        out->ok = true;
+        out->gpa = GPA((uint32_t)gva);
+        return;
+    }
+    if (mode.levels <= 3)
+        gva = (uint32_t)gva;
+    walk_levels(&state, &mode, gva, out);
+}
+
+unsigned int guest_fetch(struct vcpu *vcpu, uint8_t *bytes, unsigned int size)
+{
+    uint32_t access = ACCESS_FETCH | ACCESS_QUIET | (vcpu_cpl(vcpu) == 3 ? ACCESS_USER : 0);
+    struct segment cs;
+    unsigned int done = 0;
+    uint64_t gva = vcpu->rip;
+
+    backend->get_seg(vcpu, SEG_CS, &cs);
+    if (!vcpu_is_64bit(vcpu))
+        gva = (uint32_t)(cs.base + gva);
+    while (done < size) {
+        struct guest_walk walk;
+        unsigned int piece = (unsigned int)MIN(size - done, PAGE_SIZE - (gva & PAGE_MASK));
+
+        guest_walk(vcpu, gva, access, &walk);
+        if (!walk.ok || guest_mem_read(vcpu->vm, walk.gpa, bytes + done, piece) != 0)
+            break;
+        done += piece;
+        gva += piece;
+    }
+    return done;
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/* Start-up as a list, and the ends of the machine. */
+#include "hv/main.h"
+
+#include "arch/x86/cpu.h"
+#include "arch/x86/cpuid.h"
+#include "arch/x86/fpu.h"
+#include "arch/x86/lapic.h"
+#include "arch/x86/paging.h"
+#include "arch/x86/tsc.h"
+#include "boot/boot_info.h"
+#include "drivers/acpi.h"
+#include "drivers/hpet.h"
+#include "drivers/i8259.h"
+#include "drivers/ioapic.h"
+#include "drivers/pci.h"
+#include "drivers/power.h"
+#include "drivers/rtc.h"
+#include "hv/backend.h"
+#include "hv/board.h"
+#include "hv/console.h"
+#include "hv/exit.h"
+#include "hv/log.h"
+#include "hv/mem.h"
+#include "hv/monitor/monitor.h"
+#include "hv/panic.h"
+#include "hv/panic_hooks.h"
+#include "hv/sched.h"
+#include "hv/string.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+void hv_main(const struct boot_info *info);
+
+static bool virtualization_on;
+
+/* ---- Leaving -------------------------------------------------------------------------------- */
+
+/* INIT is blocked in VMX root mode, and a reset may come as one: off before everything. */
+static void leave(void)
+{
+    struct cpu *cpu = this_cpu();
+
+    if (cpu->vcpu)
+        vcpu_unload(cpu->vcpu);
+    if (virtualization_on)
+        backend->cpu_disable(cpu);
+    virtualization_on = false;
+    console_flush();
+}
+
+NORETURN void hv_power_off(void)
+{
+    log_info("power off");
+    leave();
+    power_machine_off();
+    log_error("power: the machine does not go off: halted");
+    console_flush();
+    for (;;)
+        cpu_halt();
+}
+
+NORETURN void hv_reboot(void)
+{
+    log_info("reboot");
+    leave();
+    power_machine_reboot();
+}
+
+/* What only the hypervisor finds: its reason stands in the log, then off. */
+static NORETURN void refuse(const char *why)
+{
+    log_error("cannot go on: %s", why);
+    hv_power_off();
+}
+
+/* ---- Panic ---------------------------------------------------------------------------------- */
+
+static void dump_guest(struct vcpu *vcpu)
+{
+    backend->dump(vcpu);
+}
+
+static const char *panic_exit_name(uint32_t kind)
+{
+    return exit_kind_name(kind);
+}
+
+static void init_panic(void)
+{
+    panic_set_output(console_panic_write);
+    panic_set_guest_dump(dump_guest);
+    panic_set_exit_names(panic_exit_name);
+}
+
+/* ---- Start-up ------------------------------------------------------------------------------- */
+
+/* What firmware left running may still do DMA or interrupt. */
+static void quiet_machine(const struct boot_info *info)
+{
+    acpi_init(info->rsdp);
+    pci_stop_dma();
+    i8259_disable();
+    hpet_disable_interrupts(acpi_info()->hpet);
+    ioapic_init(acpi_info());
+}
+
+static void start_clock(void)
+{
+    lapic_init();
+    if (!tsc_calibrate(acpi_pm_timer_port()))
+        panic("tsc: no timer to measure it against");
+    log_info("tsc: %llu kHz by %s%s", (unsigned long long)tsc_hz() / 1000, tsc_info.source,
+             tsc_info.invariant ? "" : ", not invariant");
+    rtc_init(acpi_info()->century);
+    board_set_date(rtc_now());
+}
+
+static void start_virtualization(void)
+{
+    if (backend_select() != 0)
+        refuse("the CPU has no usable virtualization");
+    if (backend->cpu_enable(this_cpu()) != 0)
+        refuse("virtualization cannot be switched on");
+    virtualization_on = true;
+}
+
+/* Between the pieces of a long zeroing. */
+static void let_interrupts_in(void)
+{
+    cpu_take_interrupts();
+}
+
+/* From here on this CPU's own stack. */
+static void main_on_own_stack(void *argument)
+{
+    const struct boot_info *info = argument;
+
+    fpu_init();
+    mem_set_pause_hook(let_interrupts_in);
+    start_virtualization();
+    sched_init_cpu();
+    console_enable_interrupts();
+    power_init(info->system_table, paging_runtime_services_cr3());
+    monitor_init();
+    vm_create_all(info);
+    vm_start_all();
+    sched_loop(NULL);
+}
+
+void hv_main(const struct boot_info *info)
+{
+    panic_seed_stack_guard(rdtsc());
+    cpu_init_early();
+    console_init();
+    init_panic();
+    panic_init(info);
+    log_info("mica: %u cpu%s, %u modules", info->cpu_count, info->cpu_count == 1 ? "" : "s", info->module_count);
+    if (info->magic != BOOT_INFO_MAGIC || info->version != BOOT_INFO_VERSION)
+        panic("boot_info is of version %u, expected %u", info->version, BOOT_INFO_VERSION);
+    mem_init(info);
+    paging_init(info);
+    info = phys_to_virt(HPA((uint64_t)info));
+    panic_init(info);
+    quiet_machine(info);
+    start_clock();
+    log_info("cpu: %s, %s", host_cpuid.vendor_name, host_cpuid.brand);
+    log_info("memory: %llu MiB, %llu free", (unsigned long long)mem_total_pages() >> 8,
+             (unsigned long long)mem_free_pages() >> 8);
+    cpu_init_boot();
+    cpu_start_on_own_stack(main_on_own_stack, (void *)(uintptr_t)info);
+}

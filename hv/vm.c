@@ -1,0 +1,564 @@
+/* SPDX-License-Identifier: MIT */
+/* VMs: making them, starting and stopping them, and what the main loop does for them.  The devices of one are board.c's. */
+#include "hv/vm.h"
+
+#include "arch/x86/cpu.h"
+#include "arch/x86/paging.h"
+#include "arch/x86/tsc.h"
+#include "boot/boot_info.h"
+#include "hv/config.h"
+#include "hv/errno.h"
+#include "hv/guest_mem.h"
+#include "hv/layout.h"
+#include "hv/load/load.h"
+#include "hv/log.h"
+#include "hv/board.h"
+#include "hv/mem.h"
+#include "hv/main.h"
+#include "hv/printf.h"
+#include "hv/sched.h"
+#include "hv/string.h"
+#include "hv/vcpu.h"
+
+#include <stdarg.h>
+
+static struct config config;
+static const struct boot_info *boot;
+static struct vm *vms[VM_MAX];
+static unsigned int count;
+static bool work_due, ran_any;
+
+/* ---- The table ------------------------------------------------------------------------------ */
+
+unsigned int vm_count(void)
+{
+    return count;
+}
+
+struct vm *vm_by_index(unsigned int index)
+{
+    return index < count ? vms[index] : NULL;
+}
+
+struct vm *vm_find(const char *name)
+{
+    for (unsigned int i = 0; i < count; i++)
+        if (strcmp(vm_name(vms[i]), name) == 0)
+            return vms[i];
+    return NULL;
+}
+
+const char *vm_name(const struct vm *vm)
+{
+    return vm->config->name;
+}
+
+const char *vm_state_name(const struct vm *vm)
+{
+    static const char *const names[] = {[VM_OFF] = "off", [VM_RUNNING] = "running", [VM_PAUSED] = "paused"};
+
+    return names[vm->state];
+}
+
+bool vm_any_running(void)
+{
+    for (unsigned int i = 0; i < count; i++)
+        if (vms[i]->state != VM_OFF)
+            return true;
+    return false;
+}
+
+const struct host_config *vm_host_config(void)
+{
+    return &config.host;
+}
+
+/* ---- Time ----------------------------------------------------------------------------------- */
+
+uint64_t vm_now_ns(const struct vm *vm)
+{
+    return vm->state == VM_RUNNING ? time_ns() - vm->clock_base_ns : vm->clock_stopped_ns;
+}
+
+uint64_t vm_ns_to_tsc(const struct vm *vm, uint64_t guest_ns)
+{
+    return tsc_info.boot + ns_to_tsc(vm->clock_base_ns + guest_ns) + 1;
+}
+
+/* ---- Memory --------------------------------------------------------------------------------- */
+
+/* Where byte `offset` of the VM's memory is seen by the guest. */
+static uint64_t line_to_gpa(const struct vm *vm, uint64_t offset)
+{
+    uint64_t low = layout_low_size(vm->config->memory);
+
+    return offset < low ? offset : LAYOUT_HIGH_BASE + (offset - low);
+}
+
+static int add_slot(struct vm *vm, uint64_t gpa, hpa_t hpa, uint64_t size)
+{
+    if (vm->slot_count == VM_MAX_SLOTS)
+        return -ENOSPC;
+    vm->slots[vm->slot_count++] = (struct mem_slot){GPA(gpa), size, hpa, SLAT_RWX};
+    return 0;
+}
+
+/* One run of pages for as much of [offset, offset + wanted) as the machine has in one piece. */
+static uint64_t allocate_run(struct vm *vm, uint64_t offset, uint64_t wanted)
+{
+    for (uint64_t size = wanted; size >= PAGE_SIZE; size = align_up(size / 2, PAGE_SIZE)) {
+        uint64_t alignment = size >= SIZE_1G ? SIZE_1G : size >= SIZE_2M ? SIZE_2M : PAGE_SIZE;
+        hpa_t hpa = mem_alloc(size >> PAGE_SHIFT, alignment);
+
+        if (hpa.value)
+            return add_slot(vm, line_to_gpa(vm, offset), hpa, size) == 0 ? size : 0;
+        if (size == PAGE_SIZE)
+            break;
+    }
+    return 0;
+}
+
+static int allocate_part(struct vm *vm, uint64_t begin, uint64_t end)
+{
+    while (begin < end) {
+        uint64_t size = allocate_run(vm, begin, end - begin);
+
+        if (!size)
+            return -ENOMEM;
+        begin += size;
+    }
+    return 0;
+}
+
+static void free_memory(struct vm *vm)
+{
+    for (unsigned int i = 0; i < vm->slot_count; i++)
+        mem_free(vm->slots[i].hpa, vm->slots[i].size >> PAGE_SHIFT);
+    vm->slot_count = 0;
+}
+
+/* Map what the layout calls memory; the slots cover its holes too, which stay unmapped. */
+static int map_range(struct vm *vm, const struct layout_range *range)
+{
+    for (unsigned int i = 0; i < vm->slot_count; i++) {
+        const struct mem_slot *slot = &vm->slots[i];
+        uint64_t begin = MAX(range->base, slot->gpa.value);
+        uint64_t end = MIN(range->base + range->size, slot->gpa.value + slot->size);
+        int error;
+
+        if (begin >= end)
+            continue;
+        error = slat_map(&vm->slat, GPA(begin), HPA(slot->hpa.value + (begin - slot->gpa.value)), end - begin,
+                         slot->flags);
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+static int map_memory(struct vm *vm)
+{
+    uint64_t pages = slat_pages_needed(vm->config->memory, vm->slot_count + LAYOUT_MAX_RANGES);
+    hpa_t pool = mem_alloc(pages, PAGE_SIZE);
+    struct layout_map map;
+
+    if (!pool.value)
+        return -ENOMEM;
+    vm->slat_pool = pool;
+    vm->slat_pool_pages = pages;
+    slat_init(&vm->slat, backend->slat, pool, pages);
+    layout_make(vm->config->memory, &map);
+    for (unsigned int i = 0; i < map.count; i++)
+        if (map.ranges[i].type != LAYOUT_RESERVED && map_range(vm, &map.ranges[i]) != 0)
+            return -ENOMEM;
+    return 0;
+}
+
+static int create_memory(struct vm *vm)
+{
+    uint64_t low = layout_low_size(vm->config->memory);
+
+    if (allocate_part(vm, 0, low) != 0 || allocate_part(vm, low, vm->config->memory) != 0)
+        return -ENOMEM;
+    return map_memory(vm);
+}
+
+/* ---- Creating ------------------------------------------------------------------------------- */
+
+static void destroy(struct vm *vm)
+{
+    for (unsigned int i = 0; i < vm->vcpu_count; i++)
+        vcpu_destroy(vm->vcpus[i]);
+    if (vm->backend)
+        backend->vm_destroy(vm);
+    if (vm->slat_pool.value)
+        mem_free(vm->slat_pool, vm->slat_pool_pages);
+    free_memory(vm);
+    mem_free(virt_to_phys(vm), mem_pages(sizeof(*vm)));
+}
+
+static int create_parts(struct vm *vm)
+{
+    int error = create_memory(vm);
+
+    if (!error)
+        error = backend->vm_create(vm);
+    for (unsigned int i = 0; !error && i < vm->config->vcpus; i++) {
+        vm->vcpus[i] = vcpu_create(vm, i);
+        if (vm->vcpus[i])
+            vm->vcpu_count++;
+        else
+            error = -ENOMEM;
+    }
+    return error;
+}
+
+static struct vm *create(const struct guest_config *guest)
+{
+    hpa_t page = mem_alloc(mem_pages(sizeof(struct vm)), PAGE_SIZE);
+    struct vm *vm;
+
+    if (!page.value)
+        return NULL;
+    vm = phys_to_virt(page);
+    vm->id = count;
+    vm->config = guest;
+    if (create_parts(vm) != 0) {
+        destroy(vm);
+        return NULL;
+    }
+    board_init(vm);
+    return vm;
+}
+
+static const struct boot_module *find_module(const char *name)
+{
+    for (unsigned int i = 0; i < boot->module_count; i++)
+        if (strcmp(boot->modules[i].name, name) == 0)
+            return &boot->modules[i];
+    return NULL;
+}
+
+static bool has_file(void *ctx, const char *name)
+{
+    return find_module(name) != NULL;
+}
+
+static void config_error(void *ctx, const char *message)
+{
+    log_error("%s", message);
+}
+
+static void create_guest(struct guest_config *guest, const struct config_sink *sink)
+{
+    if (guest->vcpus > 1) {
+        config_refuse(guest, "vcpus", sink, "expected 1: more virtual CPUs cannot run yet");
+        return;
+    }
+    vms[count] = create(guest);
+    if (vms[count])
+        count++;
+    else
+        config_refuse(guest, "memory", sink, "expected no more than is free: %llu KiB",
+                      (unsigned long long)mem_free_pages() * 4);
+}
+
+void vm_create_all(const struct boot_info *info)
+{
+    const struct config_sink sink = {.error = config_error};
+    const struct config_machine machine = {
+        .cpu_count = info->cpu_count, .memory = mem_free_pages() << PAGE_SHIFT, .has_file = has_file};
+    const struct boot_module *file;
+
+    boot = info;
+    file = find_module(CONFIG_FILE);
+    if (!file) {
+        log_error("%s: not found in \\mica\\: there are no guests", CONFIG_FILE);
+        return;
+    }
+    config_parse(phys_to_virt(HPA(file->base)), file->size, &config, &sink);
+    config_check(&config, &machine, &sink);
+    for (unsigned int i = 0; i < config.guest_count; i++)
+        if (!config.guests[i].bad)
+            create_guest(&config.guests[i], &sink);
+}
+
+/* ---- Loading and starting ------------------------------------------------------------------- */
+
+static int target_write(void *ctx, uint64_t gpa, const void *from, uint64_t size)
+{
+    return guest_mem_write(ctx, GPA(gpa), from, size);
+}
+
+static int target_zero(void *ctx, uint64_t gpa, uint64_t size)
+{
+    return guest_mem_zero(ctx, GPA(gpa), size);
+}
+
+static struct load_file file_of(const char *name)
+{
+    const struct boot_module *module = name[0] ? find_module(name) : NULL;
+
+    if (!module)
+        return (struct load_file){.name = name};
+    return (struct load_file){name, phys_to_virt(HPA(module->base)), module->size};
+}
+
+static void set_flat_segments(struct vcpu *vcpu, const struct load_entry *entry)
+{
+    uint32_t size_bit = entry->mode == LOAD_LONG ? SEG_ATTR_L : SEG_ATTR_DB;
+    struct segment code = {0, UINT32_MAX, 0x9b | SEG_ATTR_G | size_bit, entry->cs};
+    struct segment data = {0, UINT32_MAX, 0x93 | SEG_ATTR_G | SEG_ATTR_DB, entry->ds};
+    struct segment gdt = {entry->gdt_base, entry->gdt_limit, 0, 0};
+
+    for (enum vcpu_seg seg = SEG_ES; seg <= SEG_GS; seg++)
+        backend->set_seg(vcpu, seg, seg == SEG_CS ? &code : &data);
+    backend->set_seg(vcpu, SEG_GDTR, &gdt);
+}
+
+/* The state that the boot protocol promises. */
+static void set_entry(struct vcpu *vcpu, const struct load_entry *entry)
+{
+    bool long_mode = entry->mode == LOAD_LONG;
+
+    set_flat_segments(vcpu, entry);
+    backend->set_reg(vcpu, VCPU_CR3, entry->cr3);
+    backend->set_reg(vcpu, VCPU_CR4, long_mode ? CR4_PAE : 0);
+    backend->set_reg(vcpu, VCPU_EFER, long_mode ? EFER_LME | EFER_LMA : 0);
+    backend->set_reg(vcpu, VCPU_CR0, CR0_PE | CR0_ET | (long_mode ? CR0_PG : 0));
+    backend->set_reg(vcpu, VCPU_RSP, entry->rsp);
+    vcpu->rip = entry->rip;
+    vcpu->gprs.r[GPR_RAX] = entry->rax;
+    vcpu->gprs.r[GPR_RBX] = entry->rbx;
+    vcpu->gprs.r[GPR_RCX] = entry->rcx;
+    vcpu->gprs.r[GPR_RDX] = 0;
+    vcpu->gprs.r[GPR_RSI] = entry->rsi;
+    vlapic_virtual_wire(&vcpu->lapic);
+}
+
+static void reset_vcpus(struct vm *vm)
+{
+    uint64_t offset = 0 - rdtsc();
+
+    for (unsigned int i = 0; i < vm->vcpu_count; i++) {
+        struct vcpu *vcpu = vm->vcpus[i];
+
+        vcpu_reset(vcpu, false);
+        vcpu->requests = 0;
+        vcpu->tsc_offset = offset; /* equal on all: guest TSCs start at 0 together */
+        backend->set_tsc_offset(vcpu, offset);
+        backend->flush_guest_tlb(vcpu);
+    }
+}
+
+static int load(struct vm *vm, struct load_entry *entry, struct load_error *error)
+{
+    const struct load_target target = {
+        .ctx = vm, .memory_size = vm->config->memory, .vcpus = vm->vcpu_count, .write = target_write, .zero = target_zero};
+    const struct load_image image = {
+        .kernel = file_of(vm->config->kernel), .initrd = file_of(vm->config->initrd), .cmdline = vm->config->cmdline};
+
+    return load_kernel(&target, &image, entry, error);
+}
+
+/* Memory is as fresh as after a power cycle; at the first start it is so already. */
+static void zero_memory(struct vm *vm)
+{
+    if (!vm->ran)
+        return;
+    for (unsigned int i = 0; i < vm->slot_count; i++)
+        memset(phys_to_virt(vm->slots[i].hpa), 0, vm->slots[i].size);
+}
+
+static int boot_up(struct vm *vm)
+{
+    struct load_error error = {"?"};
+    struct load_entry entry;
+    int status;
+
+    zero_memory(vm);
+    status = load(vm, &entry, &error);
+    if (status) {
+        str_format(vm->ended, sizeof(vm->ended), "%s", error.reason);
+        log_error("guest %s: %s", vm_name(vm), error.reason);
+        return status;
+    }
+    reset_vcpus(vm);
+    vm->clock_stopped_ns = 0;
+    board_reset(vm);
+    set_entry(vm->vcpus[0], &entry);
+    vm->ran = ran_any = true;
+    vm->due = DUE_NOTHING;
+    vm->ended[0] = 0;
+    log_info("guest %s: %s, %s, %llu MiB", vm_name(vm), vm->config->kernel, entry.protocol,
+             (unsigned long long)vm->config->memory >> 20);
+    return 0;
+}
+
+static void set_running(struct vm *vm)
+{
+    vm->clock_base_ns = time_ns() - vm->clock_stopped_ns;
+    vm->state = VM_RUNNING;
+    board_resume(vm);
+    for (unsigned int i = 0; i < vm->vcpu_count; i++)
+        vcpu_request(vm->vcpus[i], VCPU_REQ_EVENT);
+}
+
+static void set_stopped(struct vm *vm, enum vm_state state)
+{
+    vm->clock_stopped_ns = vm_now_ns(vm);
+    vm->state = state;
+    board_pause(vm);
+    for (unsigned int i = 0; i < vm->vcpu_count; i++) {
+        __atomic_fetch_or(&vm->vcpus[i]->requests, VCPU_REQ_LEAVE, __ATOMIC_RELEASE);
+        sched_remove(vm->vcpus[i]);
+    }
+}
+
+static int refuse(const char **why, const char *reason)
+{
+    *why = reason;
+    return -EINVAL;
+}
+
+int vm_start(struct vm *vm, const char **why)
+{
+    int error;
+
+    if (vm->state != VM_OFF)
+        return refuse(why, "it runs already");
+    error = boot_up(vm);
+    if (error) {
+        *why = vm->ended;
+        work_due = true;
+        return error;
+    }
+    set_running(vm);
+    return 0;
+}
+
+void vm_start_all(void)
+{
+    const struct guest_config *first = config_console_guest(&config);
+    const char *why;
+
+    for (unsigned int i = 0; i < count; i++) {
+        if (vms[i]->config == first)
+            console_attach(&vms[i]->console);
+        if (vms[i]->config->autostart)
+            vm_start(vms[i], &why);
+    }
+    work_due = true; /* with nothing to run everything is done */
+    ran_any = true;
+}
+
+/* ---- Ending --------------------------------------------------------------------------------- */
+
+static void end(struct vm *vm, const char *line)
+{
+    set_stopped(vm, VM_OFF);
+    for (unsigned int i = 0; i < vm->vcpu_count; i++)
+        vm->vcpus[i]->state = VCPU_DEAD;
+    guest_console_flush(&vm->console);
+    if (line != vm->ended)
+        str_format(vm->ended, sizeof(vm->ended), "%s", line);
+    log_info("guest %s: %s", vm_name(vm), vm->ended);
+    work_due = true;
+}
+
+enum exit_action vm_stop(struct vm *vm, struct vcpu *vcpu, enum stop_reason reason, const char *format, ...)
+{
+    int length = (int)str_format(vm->ended, sizeof(vm->ended), "stopped: ");
+    va_list arguments;
+
+    va_start(arguments, format);
+    str_vformat(vm->ended + length, sizeof(vm->ended) - (size_t)length, format, arguments);
+    va_end(arguments);
+    log_error("guest %s: vcpu %u:", vm_name(vm), vcpu->id);
+    vcpu_dump(vcpu);
+    end(vm, vm->ended);
+    return ACTION_STOP;
+}
+
+int vm_pause(struct vm *vm, const char **why)
+{
+    if (vm->state != VM_RUNNING)
+        return refuse(why, "it does not run");
+    set_stopped(vm, VM_PAUSED);
+    return 0;
+}
+
+int vm_resume(struct vm *vm, const char **why)
+{
+    if (vm->state != VM_PAUSED)
+        return refuse(why, "it is not paused");
+    set_running(vm);
+    return 0;
+}
+
+int vm_stop_command(struct vm *vm, const char **why)
+{
+    if (vm->state == VM_OFF)
+        return refuse(why, "it does not run");
+    end(vm, "stopped by command");
+    return 0;
+}
+
+int vm_reset(struct vm *vm, const char **why)
+{
+    if (vm->state == VM_OFF)
+        return refuse(why, "it does not run");
+    set_stopped(vm, VM_OFF);
+    return vm_start(vm, why);
+}
+
+/* ---- What devices ask for, and the end of all ----------------------------------------------- */
+
+void vm_set_due(struct vm *vm, enum vm_due due, uint32_t value)
+{
+    vm->due = (uint8_t)due;
+    vm->exit_value = value;
+    work_due = true;
+    for (unsigned int i = 0; i < vm->vcpu_count; i++)
+        __atomic_fetch_or(&vm->vcpus[i]->requests, VCPU_REQ_LEAVE, __ATOMIC_RELEASE);
+}
+
+static void do_due(struct vm *vm)
+{
+    enum vm_due due = (enum vm_due)vm->due;
+    char line[64];
+    const char *why;
+
+    vm->due = DUE_NOTHING;
+    switch (due) {
+    case DUE_NOTHING:
+        return;
+    case DUE_POWER_OFF:
+        end(vm, "powered off");
+        return;
+    case DUE_EXIT:
+        str_format(line, sizeof(line), "exited with %u", vm->exit_value);
+        end(vm, line);
+        return;
+    case DUE_RESET:
+        if (vm->config->on_reboot == GUEST_STOP) {
+            end(vm, "stopped at its reset");
+        } else {
+            log_info("guest %s: reset", vm_name(vm));
+            vm_reset(vm, &why);
+        }
+        return;
+    }
+}
+
+void vm_work(void)
+{
+    if (!work_due)
+        return;
+    work_due = false;
+    for (unsigned int i = 0; i < count; i++)
+        if (vms[i]->state != VM_OFF)
+            do_due(vms[i]);
+    if (ran_any && !vm_any_running() && config.host.when_done == WHEN_DONE_POWEROFF)
+        hv_power_off();
+}
