@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* Commands that say which guests there are, and that start and end them. */
+#include "hv/monitor/command.h"
+
+#include "hv/config.h"
+#include "hv/console.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+static uint64_t exits_of(const struct vm *vm)
+{
+    uint64_t sum = 0;
+
+    for (unsigned int i = 0; i < vm->vcpu_count; i++)
+        for (unsigned int kind = 0; kind < EXIT_KIND_COUNT; kind++)
+            sum += vm->vcpus[i]->exits[kind];
+    return sum;
+}
+
+static void list(const struct command_args *args)
+{
+    console_print("%-16s %-8s %5s %10s %12s  %s\n", "GUEST", "STATE", "VCPUS", "MEMORY", "EXITS",
+                  "");
+    for (unsigned int i = 0; i < vm_count(); i++) {
+        const struct vm *vm = vm_by_index(i);
+        console_print("%-16s %-8s %5u %6lu MiB %12lu  %s\n", vm_name(vm), vm_state_name(vm),
+                      vm->vcpu_count, vm->config->memory >> 20, exits_of(vm),
+                      vm->state == VM_OFF ? vm->ended : "");
+    }
+    if (!vm_count())
+        console_print("no guests\n");
+}
+
+static void console(const struct command_args *args)
+{
+    struct guest_console *to = args->vm ? &args->vm->console : console_last_attached();
+
+    if (!to && vm_count() == 1)
+        to = &vm_by_index(0)->console;
+    if (to)
+        console_attach(to);
+    else
+        command_error("which guest?");
+}
+
+static void change(struct vm *vm, int (*function)(struct vm *, const char **), const char *done)
+{
+    const char *why = "it could not be done";
+
+    if (function(vm, &why))
+        command_error("%s: %s", vm_name(vm), why);
+    else
+        console_print("%s: %s\n", vm_name(vm), done);
+}
+
+static void start(const struct command_args *args)
+{
+    change(args->vm, vm_start, "started");
+}
+
+static void pause_vm(const struct command_args *args)
+{
+    change(args->vm, vm_pause, "paused");
+}
+
+static void resume(const struct command_args *args)
+{
+    change(args->vm, vm_resume, "running");
+}
+
+static void reset(const struct command_args *args)
+{
+    change(args->vm, vm_reset, "reset");
+}
+
+static void stop(const struct command_args *args)
+{
+    change(args->vm, vm_stop_command, "stopped");
+}
+
+const struct command vm_commands[] = {
+    {"list", "", "the guests and what they are doing", list, .max = 0},
+    {"console", "[GUEST]", "talk to a guest; Ctrl-] returns to the monitor", console,
+     .guest = GUEST_OPTIONAL},
+    {"start", "GUEST", "start a guest from the beginning", start, .guest = GUEST_REQUIRED},
+    {"pause", "GUEST", "stop its vcpus and its clock for a while", pause_vm,
+     .guest = GUEST_REQUIRED},
+    {"resume", "GUEST", "go on after a pause", resume, .guest = GUEST_REQUIRED},
+    {"reset", "GUEST", "press its reset button", reset, .guest = GUEST_REQUIRED},
+    {"stop", "GUEST", "pull its plug", stop, .guest = GUEST_REQUIRED},
+    {0},
+};
