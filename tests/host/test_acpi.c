@@ -3,9 +3,20 @@
  * The ACPI tables as a guest finds them: reached from the RSDP, checksums right, every address and
  * number that of the layout; and iasl takes each apart without an error, where iasl is installed.
  */
+#include "hv/vdev/vcmos.h"
+#include "hv/vdev/vpm.h"
 #include "tests/host/guest_buffer.h"
 
 #include <unistd.h>
+
+/* The devices are where the tables say. */
+STATIC_ASSERT(PORT_PM_BASE + VPM_PM1_EVT == PORT_PM1A_EVT, "PM1a_EVT");
+STATIC_ASSERT(PORT_PM_BASE + VPM_PM1_CNT == PORT_PM1A_CNT, "PM1a_CNT");
+STATIC_ASSERT(PORT_PM_BASE + VPM_PM_TMR == PORT_PM_TIMER, "PM_TMR");
+STATIC_ASSERT(PORT_PM_SIZE == VPM_PORT_COUNT, "the PM registers");
+STATIC_ASSERT(PORT_RESET == VPM_RST_CNT_PORT && RESET_VALUE == VPM_RESET_VALUE, "reset");
+STATIC_ASSERT(SLP_TYP_S5 == VPM_SLP_TYP_S5 && GSI_SCI == VPM_SCI, "power-off and SCI");
+STATIC_ASSERT(GSI_RTC == VCMOS_IRQ, "RTC");
 
 static struct guest_buffer guest;
 static const uint8_t stub[] = {0xf4};
