@@ -95,25 +95,19 @@ static uint64_t line_to_gpa(const struct vm *vm, uint64_t offset)
     return offset < low ? offset : LAYOUT_HIGH_BASE + (offset - low);
 }
 
-static int add_slot(struct vm *vm, uint64_t gpa, hpa_t hpa, uint64_t size)
+/* One run of pages for as much of `wanted` bytes as the machine has in one piece; returns its size, 0: none. */
+static uint64_t allocate_run(struct vm *vm, uint64_t gpa, uint64_t wanted)
 {
-    if (vm->slot_count == VM_MAX_SLOTS)
-        return -ENOSPC;
-    vm->slots[vm->slot_count++] = (struct mem_slot){GPA(gpa), size, hpa, SLAT_RWX};
-    return 0;
-}
-
-/* One run of pages for as much of [offset, offset + wanted) as the machine has in one piece. */
-static uint64_t allocate_run(struct vm *vm, uint64_t offset, uint64_t wanted)
-{
-    for (uint64_t size = wanted; size >= PAGE_SIZE; size = align_up(size / 2, PAGE_SIZE)) {
+    if (vm->run_count == VM_MAX_RUNS)
+        return 0;
+    for (uint64_t size = wanted; size; size = align_down(size / 2, PAGE_SIZE)) {
         uint64_t alignment = size >= SIZE_1G ? SIZE_1G : size >= SIZE_2M ? SIZE_2M : PAGE_SIZE;
         hpa_t hpa = mem_alloc(size >> PAGE_SHIFT, alignment);
 
-        if (hpa.value)
-            return add_slot(vm, line_to_gpa(vm, offset), hpa, size) == 0 ? size : 0;
-        if (size == PAGE_SIZE)
-            break;
+        if (hpa.value) {
+            vm->runs[vm->run_count++] = (struct mem_slot){GPA(gpa), size, hpa, SLAT_RWX};
+            return size;
+        }
     }
     return 0;
 }
@@ -121,7 +115,7 @@ static uint64_t allocate_run(struct vm *vm, uint64_t offset, uint64_t wanted)
 static int allocate_part(struct vm *vm, uint64_t begin, uint64_t end)
 {
     while (begin < end) {
-        uint64_t size = allocate_run(vm, begin, end - begin);
+        uint64_t size = allocate_run(vm, line_to_gpa(vm, begin), end - begin);
 
         if (!size)
             return -ENOMEM;
@@ -132,45 +126,57 @@ static int allocate_part(struct vm *vm, uint64_t begin, uint64_t end)
 
 static void free_memory(struct vm *vm)
 {
-    for (unsigned int i = 0; i < vm->slot_count; i++)
-        mem_free(vm->slots[i].hpa, vm->slots[i].size >> PAGE_SHIFT);
-    vm->slot_count = 0;
+    for (unsigned int i = 0; i < vm->run_count; i++)
+        mem_free(vm->runs[i].hpa, vm->runs[i].size >> PAGE_SHIFT);
+    vm->run_count = vm->slot_count = 0;
 }
 
-/* Map what the layout calls memory; the slots cover its holes too, which stay unmapped. */
-static int map_range(struct vm *vm, const struct layout_range *range)
+/* The runs cover the layout's holes too; a slot is a piece of one that the layout calls memory. */
+static int add_slots(struct vm *vm, const struct layout_range *range)
 {
-    for (unsigned int i = 0; i < vm->slot_count; i++) {
-        const struct mem_slot *slot = &vm->slots[i];
-        uint64_t begin = MAX(range->base, slot->gpa.value);
-        uint64_t end = MIN(range->base + range->size, slot->gpa.value + slot->size);
-        int error;
+    for (unsigned int i = 0; i < vm->run_count; i++) {
+        const struct mem_slot *run = &vm->runs[i];
+        uint64_t begin = MAX(range->base, run->gpa.value);
+        uint64_t end = MIN(range->base + range->size, run->gpa.value + run->size);
 
         if (begin >= end)
             continue;
-        error = slat_map(&vm->slat, GPA(begin), HPA(slot->hpa.value + (begin - slot->gpa.value)), end - begin,
-                         slot->flags);
-        if (error)
-            return error;
+        if (vm->slot_count == VM_MAX_SLOTS)
+            return -ENOSPC;
+        vm->slots[vm->slot_count++] = (struct mem_slot){
+            GPA(begin), end - begin, HPA(run->hpa.value + (begin - run->gpa.value)), run->flags};
     }
+    return 0;
+}
+
+static int make_slots(struct vm *vm)
+{
+    struct layout_map map;
+
+    layout_make(vm->config->memory, &map);
+    for (unsigned int i = 0; i < map.count; i++)
+        if (map.ranges[i].type != LAYOUT_RESERVED && add_slots(vm, &map.ranges[i]) != 0)
+            return -ENOSPC;
     return 0;
 }
 
 static int map_memory(struct vm *vm)
 {
-    uint64_t pages = slat_pages_needed(vm->config->memory, vm->slot_count + LAYOUT_MAX_RANGES);
+    uint64_t pages = slat_pages_needed(vm->config->memory, vm->slot_count);
     hpa_t pool = mem_alloc(pages, PAGE_SIZE);
-    struct layout_map map;
 
     if (!pool.value)
         return -ENOMEM;
     vm->slat_pool = pool;
     vm->slat_pool_pages = pages;
     slat_init(&vm->slat, backend->slat, pool, pages);
-    layout_make(vm->config->memory, &map);
-    for (unsigned int i = 0; i < map.count; i++)
-        if (map.ranges[i].type != LAYOUT_RESERVED && map_range(vm, &map.ranges[i]) != 0)
-            return -ENOMEM;
+    for (unsigned int i = 0; i < vm->slot_count; i++) {
+        const struct mem_slot *slot = &vm->slots[i];
+        int error = slat_map(&vm->slat, slot->gpa, slot->hpa, slot->size, slot->flags);
+
+        if (error)
+            return error;
+    }
     return 0;
 }
 
@@ -180,6 +186,8 @@ static int create_memory(struct vm *vm)
 
     if (allocate_part(vm, 0, low) != 0 || allocate_part(vm, low, vm->config->memory) != 0)
         return -ENOMEM;
+    if (make_slots(vm) != 0)
+        return -ENOSPC;
     return map_memory(vm);
 }
 
@@ -367,7 +375,7 @@ static void zero_memory(struct vm *vm)
     if (!vm->ran)
         return;
     for (unsigned int i = 0; i < vm->slot_count; i++)
-        memset(phys_to_virt(vm->slots[i].hpa), 0, vm->slots[i].size);
+        guest_mem_zero(vm, vm->slots[i].gpa, vm->slots[i].size);
 }
 
 static int boot_up(struct vm *vm)

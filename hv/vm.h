@@ -29,6 +29,7 @@ struct vcpu;
 
 #define VM_MAX       64
 #define VM_MAX_VCPUS 32
+#define VM_MAX_RUNS  32
 #define VM_MAX_SLOTS 64
 
 enum vm_state {
@@ -69,6 +70,8 @@ struct vm {
     struct slat slat;
     hpa_t slat_pool;          /* the pages of its tables */
     uint64_t slat_pool_pages; /* how many */
+    unsigned int run_count;
+    struct mem_slot runs[VM_MAX_RUNS]; /* as allocated: what is given back */
     unsigned int slot_count;
     struct mem_slot slots[VM_MAX_SLOTS];
     void *backend; /* the backend's part: permission maps */
