@@ -77,6 +77,17 @@ HOST_LIBS_insn := -lZydis
 HOST_TESTS += insn_exec
 HOST_SRC_insn_exec := $(HOST_SRC_insn)
 
+HOST_TESTS += printf
+HOST_SRC_printf := hv/printf.c
+HOST_TESTS += line
+HOST_SRC_line := hv/monitor/line.c hv/printf.c
+HOST_TESTS += console
+HOST_SRC_console := hv/console.c hv/printf.c hv/vdev/vuart.c
+HOST_TESTS += acpi_tables
+HOST_SRC_acpi_tables := drivers/acpi_tables.c
+HOST_TESTS += rtc
+HOST_SRC_rtc := drivers/rtc.c
+
 # (fuzz targets)
 HOST_FUZZ += insn
 HOST_FUZZ += config

@@ -211,14 +211,19 @@ static bool get_integer(const struct table *aml, uint32_t *at, uint8_t *value)
  */
 static bool parse_s5(struct acpi_info *info, const struct table *aml, uint32_t at)
 {
+    uint8_t a, b;
+
     if (get(aml, at, 1) != 0x12)
         return false;
     at += 2 + (uint32_t)(get(aml, at + 1, 1) >> 6);
     if (get(aml, at, 1) < 2)
         return false;
     at++;
-    return get_integer(aml, &at, &info->s5_type_a) && get_integer(aml, &at, &info->s5_type_b) &&
-           info->s5_type_a < 8 && info->s5_type_b < 8;
+    if (!get_integer(aml, &at, &a) || !get_integer(aml, &at, &b) || a > 7 || b > 7)
+        return false;
+    info->s5_type_a = a;
+    info->s5_type_b = b;
+    return true;
 }
 
 static void find_s5(struct acpi_info *info, const struct table *dsdt)
