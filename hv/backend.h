@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * All that hv/ knows of VT-x and AMD-V.  One instance per vendor, const, chosen once by
- * backend_select(); no member may be NULL.  Functions that can fail return 0 or a negative errno; the
- * others cannot fail for a valid vCPU.
+ * backend_select(); no member may be NULL.  Functions that can fail return 0 or a negative errno;
+ * the others cannot fail for a valid vCPU.
  *
  * Everything from `enter` to `set_tsc_offset` acts on a vCPU that is loaded on the calling CPU.
  */
@@ -19,7 +19,8 @@ struct slat_format;
 struct vcpu;
 struct vm;
 
-/* Control state that is on no hot path.  CR0, CR4 and EFER are the guest's view, not what hardware holds. */
+/* Control state that is on no hot path.  CR0, CR4 and EFER are the guest's view, not what hardware
+ * holds. */
 enum vcpu_reg {
     VCPU_RSP,
     VCPU_RFLAGS,
@@ -49,10 +50,23 @@ enum vcpu_reg {
 #define BLOCKING_MOV_SS 0x2u
 #define BLOCKING_NMI    0x8u
 
-enum vcpu_seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_GDTR, SEG_IDTR, SEG_COUNT };
+enum vcpu_seg {
+    SEG_ES,
+    SEG_CS,
+    SEG_SS,
+    SEG_DS,
+    SEG_FS,
+    SEG_GS,
+    SEG_LDTR,
+    SEG_TR,
+    SEG_GDTR,
+    SEG_IDTR,
+    SEG_COUNT
+};
 
-/* Attributes in VT-x's format: type 3:0, S 4, DPL 6:5, P 7, AVL 12, L 13, DB 14, G 15, unusable 16. */
-#define SEG_ATTR_TYPE(a)  ((a) & 0xfu)
+/* Attributes in VT-x's format: type 3:0, S 4, DPL 6:5, P 7, AVL 12, L 13, DB 14, G 15, unusable 16.
+ */
+#define SEG_ATTR_TYPE(a)  ((a)&0xfu)
 #define SEG_ATTR_S        0x10u
 #define SEG_ATTR_DPL(a)   (((a) >> 5) & 3u)
 #define SEG_ATTR_P        0x80u
@@ -83,9 +97,9 @@ struct apic_assist {
 };
 
 struct backend {
-    const char *name;                /* "VT-x", "AMD-V" */
-    const struct slat_format *slat;  /* EPT or NPT entry encoding */
-    uint8_t hypercall_opcode[3];     /* VMCALL or VMMCALL */
+    const char *name;               /* "VT-x", "AMD-V" */
+    const struct slat_format *slat; /* EPT or NPT entry encoding */
+    uint8_t hypercall_opcode[3];    /* VMCALL or VMMCALL */
 
     /* 0, or -ENODEV with the reason in *why_not.  Does not touch the CPU's state. */
     int (*probe)(const char **why_not);
@@ -96,13 +110,16 @@ struct backend {
 
     int (*vm_create)(struct vm *vm); /* permission maps; everything is intercepted */
     void (*vm_destroy)(struct vm *vm);
-    struct vcpu *(*vcpu_create)(struct vm *vm, unsigned int id); /* zeroed, except what the backend owns */
+    struct vcpu *(*vcpu_create)(struct vm *vm,
+                                unsigned int id); /* zeroed, except what the backend owns */
     void (*vcpu_destroy)(struct vcpu *vcpu);
     void (*vcpu_reset)(struct vcpu *vcpu); /* the architecture's state after RESET; loaded */
-    void (*vcpu_load)(struct vcpu *vcpu, struct cpu *cpu); /* make it this CPU's: VMPTRLD, ASID or VPID, MSRs */
-    void (*vcpu_put)(struct vcpu *vcpu);                   /* make it movable: VMCLEAR, save what load switched in */
+    void (*vcpu_load)(struct vcpu *vcpu,
+                      struct cpu *cpu);  /* make it this CPU's: VMPTRLD, ASID or VPID, MSRs */
+    void (*vcpu_put)(struct vcpu *vcpu); /* make it movable: VMCLEAR, save what load switched in */
 
-    /* Run the guest until it exits, and describe the exit.  Interrupts are off.  Reads and writes vcpu->gprs and vcpu->rip. */
+    /* Run the guest until it exits, and describe the exit.  Interrupts are off.  Reads and writes
+     * vcpu->gprs and vcpu->rip. */
     void (*enter)(struct vcpu *vcpu, struct vm_exit *exit);
 
     uint64_t (*get_reg)(const struct vcpu *vcpu, enum vcpu_reg reg);
@@ -110,20 +127,25 @@ struct backend {
     void (*get_seg)(const struct vcpu *vcpu, enum vcpu_seg seg, struct segment *out);
     void (*set_seg)(struct vcpu *vcpu, enum vcpu_seg seg, const struct segment *in);
 
-    /* Could an event of this kind be injected at the next entry? (IF, blocking, and no other event injected) */
+    /* Could an event of this kind be injected at the next entry? (IF, blocking, and no other event
+     * injected) */
     bool (*can_inject)(const struct vcpu *vcpu, enum event_window window);
     void (*inject)(struct vcpu *vcpu, const struct vm_event *event); /* at the next entry */
-    void (*request_window)(struct vcpu *vcpu, enum event_window window, bool on); /* exit once it can */
+    void (*request_window)(struct vcpu *vcpu, enum event_window window,
+                           bool on); /* exit once it can */
 
     void (*intercept_io)(struct vm *vm, uint16_t first, uint32_t count, bool on);
     void (*intercept_msr)(struct vm *vm, uint32_t msr, bool read, bool write);
-    void (*intercept_exceptions)(struct vcpu *vcpu, uint32_t mask); /* bit per vector; #DB, #AC, #MC always are */
+    void (*intercept_exceptions)(struct vcpu *vcpu,
+                                 uint32_t mask); /* bit per vector; #DB, #AC, #MC always are */
     void (*intercept_dr)(struct vcpu *vcpu, bool on);
     void (*intercept_pause)(struct vcpu *vcpu, bool on);
-    void (*set_pdptes)(struct vcpu *vcpu, const uint64_t pdptes[4]); /* PAE paging; empty where the CPU walks itself */
+    void (*set_pdptes)(struct vcpu *vcpu,
+                       const uint64_t pdptes[4]); /* PAE paging; empty where the CPU walks itself */
     void (*set_tsc_offset)(struct vcpu *vcpu, uint64_t offset); /* guest TSC = host TSC + offset */
-    void (*flush_guest_tlb)(struct vcpu *vcpu); /* at the next entry */
-    void (*slat_flush)(struct vm *vm); /* nothing stale after each vCPU's next entry; the caller kicks */
+    void (*flush_guest_tlb)(struct vcpu *vcpu);                 /* at the next entry */
+    void (*slat_flush)(
+        struct vm *vm); /* nothing stale after each vCPU's next entry; the caller kicks */
     const struct apic_assist *apic;
     void (*dump)(struct vcpu *vcpu); /* the VMCS or VMCB to the log, in the manual's order */
 };

@@ -183,7 +183,8 @@ void board_reset(struct vm *vm)
     const struct vclock clock = {.ctx = vm, .now_ns = clock_now};
     const struct vpic_intr intr = {.ctx = vm, .set = pic_output};
     const struct vioapic_ops ioapic_ops = {.ctx = vm, .deliver = ioapic_deliver};
-    const struct vuart_backend uart_backend = {.ctx = vm, .put = uart_put, .rx_drained = uart_drained};
+    const struct vuart_backend uart_backend = {
+        .ctx = vm, .put = uart_put, .rx_drained = uart_drained};
     const struct irq_line uart_irq = line(vm, GSI_COM1);
     const struct vi8042_ops i8042_ops = {.ctx = vm, .reset = reset};
     const struct vtestdev_ops test_ops = {.ctx = vm, .exit = debug_exit, .put = debugcon_put};
@@ -261,7 +262,8 @@ static void wire_ports(struct vm *vm)
 
 void board_init(struct vm *vm)
 {
-    const struct guest_console_ops console = {.ctx = vm, .input = console_input, .output_room = console_room};
+    const struct guest_console_ops console = {
+        .ctx = vm, .input = console_input, .output_room = console_room};
 
     init_timer(vm, &vm->pit_timer, pit_tick);
     init_timer(vm, &vm->cmos_timer, cmos_tick);

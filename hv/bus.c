@@ -80,7 +80,8 @@ void pio_bus_write(struct pio_bus *bus, uint16_t port, uint8_t size, uint32_t va
     struct pio_range *range = find_port(bus, port);
 
     if (range)
-        range->write(range->dev, (uint16_t)(port - range->base), size, value & (uint32_t)size_mask(size));
+        range->write(range->dev, (uint16_t)(port - range->base), size,
+                     value & (uint32_t)size_mask(size));
 }
 
 uint64_t mmio_bus_read(struct mmio_bus *bus, uint64_t gpa, uint8_t size)

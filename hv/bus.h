@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The buses of a VM: sorted tables of the ranges that its devices offer.  What nobody claims floats high. */
+/* The buses of a VM: sorted tables of the ranges that its devices offer.  What nobody claims floats
+ * high. */
 #pragma once
 
 #include "hv/vdev/vdev.h"

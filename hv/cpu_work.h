@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hv's own part of a physical CPU, and the bits of work that interrupt handlers and other CPUs post to
- * its main loop (struct cpu's shared.work).
+ * hv's own part of a physical CPU, and the bits of work that interrupt handlers and other CPUs post
+ * to its main loop (struct cpu's shared.work).
  */
 #pragma once
 

@@ -9,33 +9,40 @@
 struct cpuid_regs;
 struct vcpu;
 
-enum exit_action emul_cpuid(struct vcpu *vcpu);                              /* emul_cpuid.c */
-enum exit_action emul_rdmsr(struct vcpu *vcpu);                              /* emul_msr.c */
+enum exit_action emul_cpuid(struct vcpu *vcpu); /* emul_cpuid.c */
+enum exit_action emul_rdmsr(struct vcpu *vcpu); /* emul_msr.c */
 enum exit_action emul_wrmsr(struct vcpu *vcpu);
-enum exit_action emul_io(struct vcpu *vcpu, const struct vm_exit *exit);     /* emul_io.c */
-enum exit_action emul_mem(struct vcpu *vcpu, const struct vm_exit *exit);    /* emul_mem.c */
-enum exit_action emul_cr(struct vcpu *vcpu, const struct vm_exit *exit);     /* emul_cr.c */
+enum exit_action emul_io(struct vcpu *vcpu, const struct vm_exit *exit);  /* emul_io.c */
+enum exit_action emul_mem(struct vcpu *vcpu, const struct vm_exit *exit); /* emul_mem.c */
+enum exit_action emul_cr(struct vcpu *vcpu, const struct vm_exit *exit);  /* emul_cr.c */
 enum exit_action emul_dr(struct vcpu *vcpu);
 enum exit_action emul_xsetbv(struct vcpu *vcpu);
-enum exit_action emul_exception(struct vcpu *vcpu, const struct vm_exit *exit); /* emul_exception.c */
+enum exit_action emul_exception(struct vcpu *vcpu,
+                                const struct vm_exit *exit); /* emul_exception.c */
 enum exit_action emul_hypercall(struct vcpu *vcpu);
 
 /* What a guest's CPUID shows; the MSR and CR4 policies ask it, so that all three agree. */
-void emul_cpuid_get(const struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out);
+void emul_cpuid_get(const struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf,
+                    struct cpuid_regs *out);
 /* The CR4 bits that the features shown allow. */
 uint64_t emul_cr4_allowed(const struct vcpu *vcpu);
 /* EFER's bits likewise, without LMA. */
 uint64_t emul_efer_allowed(void);
 
-/* Write CR0, CR4 or EFER as the guest would: checks, LMA, PDPTEs, TLB.  False: #GP is due, nothing changed. */
+/* Write CR0, CR4 or EFER as the guest would: checks, LMA, PDPTEs, TLB.  False: #GP is due, nothing
+ * changed. */
 bool emul_write_cr0(struct vcpu *vcpu, uint64_t value);
 bool emul_write_cr4(struct vcpu *vcpu, uint64_t value);
 bool emul_write_efer(struct vcpu *vcpu, uint64_t value);
 
-/* Memory at an offset in a segment, as the guest's instruction at RIP sees it: RAM or devices.  -EFAULT: a fault was injected. */
-int emul_mem_read(struct vcpu *vcpu, unsigned int seg, uint64_t offset, unsigned int size, uint64_t *value);
-int emul_mem_write(struct vcpu *vcpu, unsigned int seg, uint64_t offset, unsigned int size, uint64_t value);
+/* Memory at an offset in a segment, as the guest's instruction at RIP sees it: RAM or devices.
+ * -EFAULT: a fault was injected. */
+int emul_mem_read(struct vcpu *vcpu, unsigned int seg, uint64_t offset, unsigned int size,
+                  uint64_t *value);
+int emul_mem_write(struct vcpu *vcpu, unsigned int seg, uint64_t offset, unsigned int size,
+                   uint64_t value);
 
-/* The instruction at RIP, decoded.  0, or -EFAULT when its bytes cannot be read, -EINVAL when it is unknown. */
+/* The instruction at RIP, decoded.  0, or -EFAULT when its bytes cannot be read, -EINVAL when it is
+ * unknown. */
 struct insn;
 int emul_decode(struct vcpu *vcpu, struct insn *insn);

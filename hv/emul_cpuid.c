@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What CPUID shows to a guest: per leaf and register a mask of the host's bits, a few bits that Mica
- * provides itself, and what is computed for each vCPU.  The MSR and CR4 policies follow from it.
+ * What CPUID shows to a guest: per leaf and register a mask of the host's bits, a few bits that
+ * Mica provides itself, and what is computed for each vCPU.  The MSR and CR4 policies follow from
+ * it.
  */
 #include "hv/emul.h"
 
@@ -31,25 +32,32 @@ struct cpuid_policy {
     struct cpuid_regs forced;
 };
 
-#define ALL 0xffffffffu
+#define ALL  0xffffffffu
 #define B(n) (1u << (n))
 
 /*
- * Leaf 1 ECX without DTES64, MONITOR, DS_CPL, VMX, SMX, EIST, TM2, CNXT-ID, SDBG, xTPR, PDCM, DCA; x2APIC, TSC deadline
- * and the hypervisor bit are Mica's.  EDX without PSN, DS, ACPI, TM, PBE.
+ * Leaf 1 ECX without DTES64, MONITOR, DS_CPL, VMX, SMX, EIST, TM2, CNXT-ID, SDBG, xTPR, PDCM, DCA;
+ * x2APIC, TSC deadline and the hypervisor bit are Mica's.  EDX without PSN, DS, ACPI, TM, PBE.
  */
-#define LEAF1_ECX (B(0) | B(1) | B(9) | B(12) | B(13) | B(17) | B(19) | B(20) | B(22) | B(23) | B(25) | B(26) | B(28) | B(29) | B(30))
+#define LEAF1_ECX                                                                                 \
+    (B(0) | B(1) | B(9) | B(12) | B(13) | B(17) | B(19) | B(20) | B(22) | B(23) | B(25) | B(26) | \
+     B(28) | B(29) | B(30))
 #define LEAF1_ECX_FORCED (B(21) | B(24) | B(31))
-#define LEAF1_EDX (ALL & ~(B(10) | B(18) | B(20) | B(21) | B(22) | B(28) | B(29) | B(30) | B(31)))
+#define LEAF1_EDX        (ALL & ~(B(10) | B(18) | B(20) | B(21) | B(22) | B(28) | B(29) | B(30) | B(31)))
 
-/* Leaf 7 EBX without SGX, HLE, FDP_EXCPTN_ONLY's neighbours of QoS, RTM, MPX, PT; TSC_ADJUST is Mica's. */
-#define LEAF7_EBX (B(0) | B(3) | B(5) | B(6) | B(7) | B(8) | B(9) | B(10) | B(13) | B(16) | B(17) | B(18) | B(19) | B(20) | \
-                   B(21) | B(23) | B(24) | B(26) | B(27) | B(28) | B(29) | B(30) | B(31))
+/* Leaf 7 EBX without SGX, HLE, FDP_EXCPTN_ONLY's neighbours of QoS, RTM, MPX, PT; TSC_ADJUST is
+ * Mica's. */
+#define LEAF7_EBX                                                                             \
+    (B(0) | B(3) | B(5) | B(6) | B(7) | B(8) | B(9) | B(10) | B(13) | B(16) | B(17) | B(18) | \
+     B(19) | B(20) | B(21) | B(23) | B(24) | B(26) | B(27) | B(28) | B(29) | B(30) | B(31))
 #define LEAF7_EBX_FORCED B(1)
-#define LEAF7_ECX (B(1) | B(2) | B(3) | B(6) | B(8) | B(9) | B(10) | B(11) | B(12) | B(14) | B(22) | B(25) | B(27) | B(28))
+#define LEAF7_ECX                                                                              \
+    (B(1) | B(2) | B(3) | B(6) | B(8) | B(9) | B(10) | B(11) | B(12) | B(14) | B(22) | B(25) | \
+     B(27) | B(28))
 #define LEAF7_EDX (B(2) | B(3) | B(4) | B(8) | B(10) | B(14))
 
-/* Without SVM, EXTAPIC, OSVW, IBS, SKINIT, WDT, LWP, NODEID_MSR, the performance counters, DBEXT, MWAITX. */
+/* Without SVM, EXTAPIC, OSVW, IBS, SKINIT, WDT, LWP, NODEID_MSR, the performance counters, DBEXT,
+ * MWAITX. */
 #define EXT1_ECX (B(0) | B(4) | B(5) | B(6) | B(7) | B(8) | B(11) | B(16) | B(21) | B(22))
 #define EXT1_EDX (ALL & ~(B(10) | B(18) | B(19) | B(21) | B(28)))
 
@@ -125,7 +133,8 @@ static void leaf_4(const struct vcpu *vcpu, uint32_t subleaf, struct cpuid_regs 
     if (BITS(host.eax, 4, 0) == 0)
         return;
     *out = host;
-    out->eax = (host.eax & 0x3fff) | ((1u << bits_for(sharing)) - 1) << 14 | ((1u << bits_for(count)) - 1) << 26;
+    out->eax = (host.eax & 0x3fff) | ((1u << bits_for(sharing)) - 1) << 14 |
+               ((1u << bits_for(count)) - 1) << 26;
 }
 
 static void leaf_7(const struct vcpu *vcpu, uint32_t subleaf, struct cpuid_regs *out)
@@ -189,7 +198,8 @@ static void leaf_xsave(const struct vcpu *vcpu, uint32_t subleaf, struct cpuid_r
     if (!cpu_has(FEATURE_XSAVE))
         return;
     if (subleaf == 0) {
-        *out = (struct cpuid_regs){(uint32_t)mask, xsave_size(xcr0), xsave_size(mask), (uint32_t)(mask >> 32)};
+        *out = (struct cpuid_regs){(uint32_t)mask, xsave_size(xcr0), xsave_size(mask),
+                                   (uint32_t)(mask >> 32)};
     } else if (subleaf == 1) {
         out->eax = cpuid(0xd, 1).eax & 0xf;
         out->ebx = out->eax & 0xa ? xsave_compact_size(xcr0) : 0;
@@ -224,7 +234,8 @@ static void leaf_ext1e(const struct vcpu *vcpu, struct cpuid_regs *out)
         *out = (struct cpuid_regs){.eax = vcpu->id, .ebx = vcpu->id};
 }
 
-/* "KVMKVMKVM": with it, and without any of its features yet, Linux uses x2APIC without interrupt remapping. */
+/* "KVMKVMKVM": with it, and without any of its features yet, Linux uses x2APIC without interrupt
+ * remapping. */
 static void leaf_kvm(uint32_t leaf, struct cpuid_regs *out)
 {
     if (leaf == KVM_LEAF_SIGNATURE)
@@ -266,7 +277,8 @@ static void hypervisor_leaf(uint32_t leaf, struct cpuid_regs *out)
         leaf_mica(out);
 }
 
-void emul_cpuid_get(const struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out)
+void emul_cpuid_get(const struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf,
+                    struct cpuid_regs *out)
 {
     *out = (struct cpuid_regs){0};
     if (is_hypervisor_leaf(leaf)) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Control registers, EFER, XCR0 and the first use of debug registers: what a write checks, and what hangs
- * on it.  What the hardware really holds in CR0 and CR4, the backend knows.
+ * Control registers, EFER, XCR0 and the first use of debug registers: what a write checks, and what
+ * hangs on it.  What the hardware really holds in CR0 and CR4, the backend knows.
  */
 #include "hv/emul.h"
 
@@ -11,7 +11,9 @@
 #include "hv/guest_mem.h"
 #include "hv/vcpu.h"
 
-#define CR0_KNOWN (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
+#define CR0_KNOWN                                                                              \
+    (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
+     CR0_PG)
 
 /* ---- PAE page-directory pointers ------------------------------------------------------------ */
 
@@ -26,7 +28,8 @@ static bool load_pdptes(struct vcpu *vcpu)
     if (guest_mem_read(vcpu->vm, table, pdptes, sizeof(pdptes)) != 0)
         return false;
     for (unsigned int i = 0; i < 4; i++)
-        if ((pdptes[i] & 1) && ((pdptes[i] & PDPTE_RESERVED) || (pdptes[i] >> host_cpuid.physical_bits)))
+        if ((pdptes[i] & 1) &&
+            ((pdptes[i] & PDPTE_RESERVED) || (pdptes[i] >> host_cpuid.physical_bits)))
             return false;
     backend->set_pdptes(vcpu, pdptes);
     return true;
@@ -74,12 +77,14 @@ bool emul_write_cr0(struct vcpu *vcpu, uint64_t value)
     value = (value & CR0_KNOWN) | CR0_ET;
     if ((value & CR0_PG) && !(old & CR0_PG) && (efer & EFER_LME) && !may_enter_long_mode(vcpu))
         return false;
-    if (((old ^ value) & (CR0_PG | CR0_CD | CR0_NW)) && pae_paging(value, cr4, efer) && !load_pdptes(vcpu))
+    if (((old ^ value) & (CR0_PG | CR0_CD | CR0_NW)) && pae_paging(value, cr4, efer) &&
+        !load_pdptes(vcpu))
         return false;
     backend->set_reg(vcpu, VCPU_CR0, value);
     if ((old ^ value) & CR0_PG) {
         backend->set_reg(vcpu, VCPU_EFER,
-                         (efer & EFER_LME) && (value & CR0_PG) ? efer | EFER_LMA : efer & ~(uint64_t)EFER_LMA);
+                         (efer & EFER_LME) && (value & CR0_PG) ? efer | EFER_LMA
+                                                               : efer & ~(uint64_t)EFER_LMA);
         backend->flush_guest_tlb(vcpu);
     } else if ((old ^ value) & CR0_WP) {
         backend->flush_guest_tlb(vcpu);
@@ -96,11 +101,21 @@ static const struct {
     enum cpuid_reg reg;
     uint8_t shift;
 } cr4_features[] = {
-    {CR4_VME | CR4_PVI, 1, CPUID_EDX, 1}, {CR4_TSD, 1, CPUID_EDX, 4},      {CR4_DE, 1, CPUID_EDX, 2},
-    {CR4_PSE, 1, CPUID_EDX, 3},           {CR4_PAE, 1, CPUID_EDX, 6},      {CR4_MCE, 1, CPUID_EDX, 7},
-    {CR4_PGE, 1, CPUID_EDX, 13},          {CR4_OSFXSR, 1, CPUID_EDX, 24},  {CR4_OSXMMEXCPT, 1, CPUID_EDX, 25},
-    {CR4_PCIDE, 1, CPUID_ECX, 17},        {CR4_OSXSAVE, 1, CPUID_ECX, 26}, {CR4_FSGSBASE, 7, CPUID_EBX, 0},
-    {CR4_SMEP, 7, CPUID_EBX, 7},          {CR4_SMAP, 7, CPUID_EBX, 20},    {CR4_UMIP, 7, CPUID_ECX, 2},
+    {CR4_VME | CR4_PVI, 1, CPUID_EDX, 1},
+    {CR4_TSD, 1, CPUID_EDX, 4},
+    {CR4_DE, 1, CPUID_EDX, 2},
+    {CR4_PSE, 1, CPUID_EDX, 3},
+    {CR4_PAE, 1, CPUID_EDX, 6},
+    {CR4_MCE, 1, CPUID_EDX, 7},
+    {CR4_PGE, 1, CPUID_EDX, 13},
+    {CR4_OSFXSR, 1, CPUID_EDX, 24},
+    {CR4_OSXMMEXCPT, 1, CPUID_EDX, 25},
+    {CR4_PCIDE, 1, CPUID_ECX, 17},
+    {CR4_OSXSAVE, 1, CPUID_ECX, 26},
+    {CR4_FSGSBASE, 7, CPUID_EBX, 0},
+    {CR4_SMEP, 7, CPUID_EBX, 7},
+    {CR4_SMAP, 7, CPUID_EBX, 20},
+    {CR4_UMIP, 7, CPUID_ECX, 2},
     {CR4_PKE, 7, CPUID_ECX, 3},
 };
 
@@ -129,7 +144,8 @@ static bool cr4_legal(struct vcpu *vcpu, uint64_t old, uint64_t value)
         return false;
     if (long_mode && !(value & CR4_PAE))
         return false;
-    if ((value & ~old & CR4_PCIDE) && (!long_mode || (backend->get_reg(vcpu, VCPU_CR3) & CR3_PCID_MASK)))
+    if ((value & ~old & CR4_PCIDE) &&
+        (!long_mode || (backend->get_reg(vcpu, VCPU_CR3) & CR3_PCID_MASK)))
         return false;
     return true;
 }
@@ -218,7 +234,8 @@ static bool decode_cr(struct vcpu *vcpu, struct exit_cr *cr, uint8_t *length)
         cr->access = CR_LMSW;
         if (insn.src.kind == INSN_OPERAND_REG)
             source = vcpu_read_gpr(vcpu, insn.src.reg);
-        else if (emul_mem_read(vcpu, insn.mem.segment, insn_address(&insn, vcpu->gprs.r, vcpu->rip), 2, &source) != 0)
+        else if (emul_mem_read(vcpu, insn.mem.segment, insn_address(&insn, vcpu->gprs.r, vcpu->rip),
+                               2, &source) != 0)
             return false;
         cr->lmsw = (uint16_t)source;
         return true;
@@ -271,7 +288,8 @@ static uint64_t lmsw_value(const struct vcpu *vcpu, uint16_t source)
 {
     uint64_t old = backend->get_reg(vcpu, VCPU_CR0);
 
-    return (old & ~(uint64_t)(CR0_MP | CR0_EM | CR0_TS)) | (source & (CR0_PE | CR0_MP | CR0_EM | CR0_TS));
+    return (old & ~(uint64_t)(CR0_MP | CR0_EM | CR0_TS)) |
+           (source & (CR0_PE | CR0_MP | CR0_EM | CR0_TS));
 }
 
 static bool access_cr(struct vcpu *vcpu, const struct exit_cr *cr)

@@ -7,8 +7,8 @@
 #include "hv/vcpu.h"
 
 /*
- * #DB and #AC are intercepted only so that a guest cannot keep the CPU in an endless delivery of them
- * (CVE-2015-5307, CVE-2015-8104): the exit lets the host breathe, then the guest gets its own.
+ * #DB and #AC are intercepted only so that a guest cannot keep the CPU in an endless delivery of
+ * them (CVE-2015-5307, CVE-2015-8104): the exit lets the host breathe, then the guest gets its own.
  */
 enum exit_action emul_exception(struct vcpu *vcpu, const struct vm_exit *exit)
 {
@@ -35,7 +35,8 @@ enum exit_action emul_exception(struct vcpu *vcpu, const struct vm_exit *exit)
     return ACTION_RESUME;
 }
 
-/* No call exists yet: KVM's answer to an unknown one, -KVM_ENOSYS, or -KVM_EPERM to a user program. */
+/* No call exists yet: KVM's answer to an unknown one, -KVM_ENOSYS, or -KVM_EPERM to a user program.
+ */
 enum exit_action emul_hypercall(struct vcpu *vcpu)
 {
     int64_t result = vcpu_cpl(vcpu) == 0 ? -1000 : -EPERM;

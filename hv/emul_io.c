@@ -41,7 +41,8 @@ static enum exit_action register_form(struct vcpu *vcpu, const struct exit_io *i
     return ACTION_ADVANCE;
 }
 
-/* Registers of a string instruction at its address size: the rest of the register stays, or is cleared at 32 bits. */
+/* Registers of a string instruction at its address size: the rest of the register stays, or is
+ * cleared at 32 bits. */
 static void set_sized(uint64_t *reg, uint64_t value, unsigned int size)
 {
     *reg = size == 2 ? (*reg & ~0xffffull) | (value & 0xffff) : value & insn_mask(size);
@@ -56,7 +57,8 @@ static bool move_element(struct vcpu *vcpu, const struct exit_io *io, const stru
     uint64_t value = 0;
 
     if (io->in) {
-        /* The destination is proved writable before the device is read, whose reads have effects. */
+        /* The destination is proved writable before the device is read, whose reads have effects.
+         */
         if (emul_mem_read(vcpu, SEG_ES, *index & mask, io->size, &value) != 0)
             return false;
         value = port_read(vcpu->vm, io->port, io->size);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Accesses that the second-level tables did not allow: device memory.  The instruction is decoded and
- * executed here, its operands wherever they are, RAM or devices.
+ * Accesses that the second-level tables did not allow: device memory.  The instruction is decoded
+ * and executed here, its operands wherever they are, RAM or devices.
  */
 #include "hv/emul.h"
 
@@ -51,7 +51,8 @@ static void device_write(struct vcpu *vcpu, uint64_t gpa, uint8_t size, uint64_t
     spin_unlock(&vcpu->vm->lock);
 }
 
-/* Devices take naturally sized accesses; an odd size (a split at a page's end) goes byte by byte. */
+/* Devices take naturally sized accesses; an odd size (a split at a page's end) goes byte by byte.
+ */
 static bool is_device_size(unsigned int size)
 {
     return size == 1 || size == 2 || size == 4 || size == 8;
@@ -106,7 +107,8 @@ static bool within_limit(const struct segment *segment, uint64_t offset, unsigne
 }
 
 /* The linear address; -EFAULT with #GP or #SS injected. */
-static int linear_address(struct vcpu *vcpu, unsigned int seg, uint64_t offset, unsigned int size, uint64_t *out)
+static int linear_address(struct vcpu *vcpu, unsigned int seg, uint64_t offset, unsigned int size,
+                          uint64_t *out)
 {
     struct segment segment;
     uint64_t base;
@@ -136,7 +138,8 @@ struct pieces {
 };
 
 /* Translate all of it before any is touched; -EFAULT with #PF injected. */
-static int translate(struct vcpu *vcpu, uint64_t gva, unsigned int size, uint32_t access, struct pieces *out)
+static int translate(struct vcpu *vcpu, uint64_t gva, unsigned int size, uint32_t access,
+                     struct pieces *out)
 {
     out->count = 0;
     if (vcpu_cpl(vcpu) == 3)
@@ -158,14 +161,16 @@ static int translate(struct vcpu *vcpu, uint64_t gva, unsigned int size, uint32_
     return 0;
 }
 
-int emul_mem_read(struct vcpu *vcpu, unsigned int seg, uint64_t offset, unsigned int size, uint64_t *value)
+int emul_mem_read(struct vcpu *vcpu, unsigned int seg, uint64_t offset, unsigned int size,
+                  uint64_t *value)
 {
     uint8_t bytes[8] = {0};
     unsigned int done = 0;
     struct pieces pieces;
     uint64_t gva;
 
-    if (linear_address(vcpu, seg, offset, size, &gva) != 0 || translate(vcpu, gva, size, ACCESS_READ, &pieces) != 0)
+    if (linear_address(vcpu, seg, offset, size, &gva) != 0 ||
+        translate(vcpu, gva, size, ACCESS_READ, &pieces) != 0)
         return -EFAULT;
     for (unsigned int i = 0; i < pieces.count; i++) {
         read_piece(vcpu, pieces.at[i].gpa, pieces.at[i].size, bytes + done);
@@ -175,7 +180,8 @@ int emul_mem_read(struct vcpu *vcpu, unsigned int seg, uint64_t offset, unsigned
     return 0;
 }
 
-int emul_mem_write(struct vcpu *vcpu, unsigned int seg, uint64_t offset, unsigned int size, uint64_t value)
+int emul_mem_write(struct vcpu *vcpu, unsigned int seg, uint64_t offset, unsigned int size,
+                   uint64_t value)
 {
     uint8_t bytes[8];
     unsigned int done = 0;
@@ -183,7 +189,8 @@ int emul_mem_write(struct vcpu *vcpu, unsigned int seg, uint64_t offset, unsigne
     uint64_t gva;
 
     memcpy(bytes, &value, sizeof(bytes));
-    if (linear_address(vcpu, seg, offset, size, &gva) != 0 || translate(vcpu, gva, size, ACCESS_WRITE, &pieces) != 0)
+    if (linear_address(vcpu, seg, offset, size, &gva) != 0 ||
+        translate(vcpu, gva, size, ACCESS_WRITE, &pieces) != 0)
         return -EFAULT;
     for (unsigned int i = 0; i < pieces.count; i++) {
         write_piece(vcpu, pieces.at[i].gpa, pieces.at[i].size, bytes + done);
@@ -194,23 +201,27 @@ int emul_mem_write(struct vcpu *vcpu, unsigned int seg, uint64_t offset, unsigne
 
 /* ---- The exit ------------------------------------------------------------------------------- */
 
-static int env_read(void *ctx, enum insn_seg seg, uint64_t offset, unsigned int size, uint64_t *value)
+static int env_read(void *ctx, enum insn_seg seg, uint64_t offset, unsigned int size,
+                    uint64_t *value)
 {
     return emul_mem_read(ctx, seg, offset, size, value);
 }
 
-static int env_write(void *ctx, enum insn_seg seg, uint64_t offset, unsigned int size, uint64_t value)
+static int env_write(void *ctx, enum insn_seg seg, uint64_t offset, unsigned int size,
+                     uint64_t value)
 {
     return emul_mem_write(ctx, seg, offset, size, value);
 }
 
-static enum exit_action stop_unsupported(struct vcpu *vcpu, const struct vm_exit *exit, const char *what)
+static enum exit_action stop_unsupported(struct vcpu *vcpu, const struct vm_exit *exit,
+                                         const char *what)
 {
-    return vm_stop(vcpu->vm, vcpu, STOP_UNSUPPORTED, "%s at 0x%llx on device memory at gpa 0x%llx", what,
-                   (unsigned long long)vcpu->rip, (unsigned long long)exit->mem.gpa.value);
+    return vm_stop(vcpu->vm, vcpu, STOP_UNSUPPORTED, "%s at 0x%llx on device memory at gpa 0x%llx",
+                   what, (unsigned long long)vcpu->rip, (unsigned long long)exit->mem.gpa.value);
 }
 
-static enum exit_action execute(struct vcpu *vcpu, const struct vm_exit *exit, const struct insn *insn)
+static enum exit_action execute(struct vcpu *vcpu, const struct vm_exit *exit,
+                                const struct insn *insn)
 {
     uint64_t rflags = backend->get_reg(vcpu, VCPU_RFLAGS);
     struct insn_env env = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Model-specific registers: a table of ranges with a reader and a writer each.  What is not in it raises
- * #GP, is counted, and is logged once.
+ * Model-specific registers: a table of ranges with a reader and a writer each.  What is not in it
+ * raises #GP, is counted, and is logged once.
  */
 #include "hv/emul.h"
 
@@ -123,7 +123,8 @@ static bool write_efer(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 
 static bool is_memory_type(uint8_t type)
 {
-    return type == MEMTYPE_UC || type == MEMTYPE_WC || type == MEMTYPE_WT || type == MEMTYPE_WP || type == MEMTYPE_WB;
+    return type == MEMTYPE_UC || type == MEMTYPE_WC || type == MEMTYPE_WT || type == MEMTYPE_WP ||
+           type == MEMTYPE_WB;
 }
 
 static bool write_pat(struct vcpu *vcpu, uint32_t msr, uint64_t value)
@@ -138,7 +139,8 @@ static bool write_pat(struct vcpu *vcpu, uint32_t msr, uint64_t value)
     return true;
 }
 
-/* Single-stepping on branches works; last-branch records do not exist, but asking for them does no harm. */
+/* Single-stepping on branches works; last-branch records do not exist, but asking for them does no
+ * harm. */
 static bool write_debugctl(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
     if (value & ~(uint64_t)(DEBUGCTL_BTF | DEBUGCTL_LBR))
@@ -212,7 +214,8 @@ static bool read_mtrr_default(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 
 static bool write_mtrr_default(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
-    if (value & ~(uint64_t)(MTRR_DEF_TYPE | MTRR_DEF_FE | MTRR_DEF_E) || !is_memory_type((uint8_t)value))
+    if (value & ~(uint64_t)(MTRR_DEF_TYPE | MTRR_DEF_FE | MTRR_DEF_E) ||
+        !is_memory_type((uint8_t)value))
         return false;
     vcpu->msrs.mtrr_def_type = value;
     return true;
@@ -318,7 +321,8 @@ static const struct msr_policy common[] = {
     {MSR_PERF_STATUS, MSR_PERF_STATUS, read_zero, write_ignored},
     {MSR_MISC_ENABLE, MSR_MISC_ENABLE, read_misc_enable, write_misc_enable},
     {MSR_DEBUGCTL, MSR_DEBUGCTL, read_backend, write_debugctl},
-    {MSR_MTRR_PHYSBASE0, MSR_MTRR_PHYSMASK(VCPU_MTRR_VARIABLE - 1), read_mtrr_variable, write_mtrr_variable},
+    {MSR_MTRR_PHYSBASE0, MSR_MTRR_PHYSMASK(VCPU_MTRR_VARIABLE - 1), read_mtrr_variable,
+     write_mtrr_variable},
     {MSR_MTRR_FIX64K_00000, MSR_MTRR_FIX64K_00000, read_mtrr_fixed, write_mtrr_fixed},
     {MSR_MTRR_FIX16K_80000, MSR_MTRR_FIX16K_A0000, read_mtrr_fixed, write_mtrr_fixed},
     {MSR_MTRR_FIX4K_C0000, MSR_MTRR_FIX4K_F8000, read_mtrr_fixed, write_mtrr_fixed},
@@ -331,15 +335,20 @@ static const struct msr_policy common[] = {
 };
 
 static const struct msr_policy amd[] = {
-    {MSR_SYSCFG, MSR_SYSCFG, read_zero, write_ignored},     {MSR_HWCR, MSR_HWCR, read_hwcr, write_hwcr},
-    {MSR_NB_CFG, MSR_NB_CFG, read_zero, write_ignored},     {0xc0010055, 0xc0010055, read_zero, write_ignored}, /* INT_PENDING */
-    {0xc0010058, 0xc0010058, read_zero, write_ignored},     /* MMIO_CONF_BASE */
-    {0xc0010112, 0xc0010113, read_zero, write_ignored},     /* TSEG */
-    {MSR_VM_CR, MSR_VM_CR, read_vm_cr, write_ignored},      {0xc0011020, 0xc0011023, read_zero, write_ignored}, /* LS_CFG... */
-    {MSR_DE_CFG, MSR_DE_CFG, read_de_cfg, write_ignored},   {0xc001102a, 0xc001102a, read_zero, write_ignored}, /* BU_CFG2 */
+    {MSR_SYSCFG, MSR_SYSCFG, read_zero, write_ignored},
+    {MSR_HWCR, MSR_HWCR, read_hwcr, write_hwcr},
+    {MSR_NB_CFG, MSR_NB_CFG, read_zero, write_ignored},
+    {0xc0010055, 0xc0010055, read_zero, write_ignored}, /* INT_PENDING */
+    {0xc0010058, 0xc0010058, read_zero, write_ignored}, /* MMIO_CONF_BASE */
+    {0xc0010112, 0xc0010113, read_zero, write_ignored}, /* TSEG */
+    {MSR_VM_CR, MSR_VM_CR, read_vm_cr, write_ignored},
+    {0xc0011020, 0xc0011023, read_zero, write_ignored}, /* LS_CFG... */
+    {MSR_DE_CFG, MSR_DE_CFG, read_de_cfg, write_ignored},
+    {0xc001102a, 0xc001102a, read_zero, write_ignored}, /* BU_CFG2 */
 };
 
-static const struct msr_policy *find(const struct msr_policy *table, unsigned int count, uint32_t msr)
+static const struct msr_policy *find(const struct msr_policy *table, unsigned int count,
+                                     uint32_t msr)
 {
     unsigned int low = 0;
     unsigned int high = count;

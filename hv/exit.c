@@ -79,14 +79,16 @@ static enum exit_action stop_unknown(struct vcpu *vcpu, const struct vm_exit *ex
 static enum exit_action stop_entry_failed(struct vcpu *vcpu, const struct vm_exit *exit)
 {
     backend->dump(vcpu);
-    return vm_stop(vcpu->vm, vcpu, STOP_ENTRY_FAILED, "the CPU refused its state (reason 0x%llx, 0x%llx) at 0x%llx",
+    return vm_stop(vcpu->vm, vcpu, STOP_ENTRY_FAILED,
+                   "the CPU refused its state (reason 0x%llx, 0x%llx) at 0x%llx",
                    (unsigned long long)exit->raw.reason, (unsigned long long)exit->raw.info1,
                    (unsigned long long)vcpu->rip);
 }
 
 static enum exit_action stop_triple_fault(struct vcpu *vcpu)
 {
-    return vm_stop(vcpu->vm, vcpu, STOP_TRIPLE_FAULT, "triple fault at 0x%llx", (unsigned long long)vcpu->rip);
+    return vm_stop(vcpu->vm, vcpu, STOP_TRIPLE_FAULT, "triple fault at 0x%llx",
+                   (unsigned long long)vcpu->rip);
 }
 
 static enum exit_action stop_task_switch(struct vcpu *vcpu)

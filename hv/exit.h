@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a VM exit is, in no vendor's words.  A backend describes it (arch/{vmx,svm}/decode.c), exit.c
- * dispatches it, a handler (emul_*.c) acts and says what becomes of the vCPU.
+ * What a VM exit is, in no vendor's words.  A backend describes it (arch/{vmx,svm}/decode.c),
+ * exit.c dispatches it, a handler (emul_*.c) acts and says what becomes of the vCPU.
  */
 #pragma once
 
@@ -14,43 +14,43 @@ struct vcpu;
 
 /* What an exit asks for.  exit_kind_name() has a name for each. */
 enum exit_kind {
-    EXIT_HOST_EVENT,    /* a physical interrupt: the run loop lets the host take it */
-    EXIT_HOST_NMI,      /* a physical NMI, already delivered to the host's handler */
-    EXIT_INTR_WINDOW,   /* the guest can take an interrupt now */
-    EXIT_NMI_WINDOW,    /* the guest can take an NMI now */
-    EXIT_EXCEPTION,     /* an intercepted exception, see .exception */
+    EXIT_HOST_EVENT,  /* a physical interrupt: the run loop lets the host take it */
+    EXIT_HOST_NMI,    /* a physical NMI, already delivered to the host's handler */
+    EXIT_INTR_WINDOW, /* the guest can take an interrupt now */
+    EXIT_NMI_WINDOW,  /* the guest can take an NMI now */
+    EXIT_EXCEPTION,   /* an intercepted exception, see .exception */
     EXIT_CPUID,
     EXIT_HLT,
     EXIT_PAUSE,
-    EXIT_HYPERCALL,     /* VMCALL or VMMCALL, the one of this vendor */
-    EXIT_RDMSR,         /* index in RCX */
+    EXIT_HYPERCALL, /* VMCALL or VMMCALL, the one of this vendor */
+    EXIT_RDMSR,     /* index in RCX */
     EXIT_WRMSR,
-    EXIT_IO,            /* see .io */
-    EXIT_MEM,           /* the second-level tables did not allow an access, see .mem */
-    EXIT_CR,            /* see .cr */
-    EXIT_DR,            /* see .dr */
+    EXIT_IO,  /* see .io */
+    EXIT_MEM, /* the second-level tables did not allow an access, see .mem */
+    EXIT_CR,  /* see .cr */
+    EXIT_DR,  /* see .dr */
     EXIT_XSETBV,
-    EXIT_CACHE,         /* INVD, WBINVD */
+    EXIT_CACHE, /* INVD, WBINVD */
     EXIT_RDPMC,
-    EXIT_HIDDEN,        /* an instruction of a feature that the guest does not have: #UD */
-    EXIT_APIC_WRITE,    /* APIC virtualization wrote to the page, see .apic */
-    EXIT_APIC_EOI,      /* virtualized EOI of a vector that wants to be seen, see .apic */
-    EXIT_TPR,           /* virtualized TPR fell below the threshold */
-    EXIT_TIMER,         /* the VMX-preemption timer */
+    EXIT_HIDDEN,     /* an instruction of a feature that the guest does not have: #UD */
+    EXIT_APIC_WRITE, /* APIC virtualization wrote to the page, see .apic */
+    EXIT_APIC_EOI,   /* virtualized EOI of a vector that wants to be seen, see .apic */
+    EXIT_TPR,        /* virtualized TPR fell below the threshold */
+    EXIT_TIMER,      /* the VMX-preemption timer */
     EXIT_TASK_SWITCH,
     EXIT_TRIPLE_FAULT,
-    EXIT_INIT,          /* a physical INIT: ignored, Mica does not send any to a running CPU */
-    EXIT_ENTRY_FAILED,  /* the CPU refused the guest state: our bug or the guest's, the guest ends */
-    EXIT_UNKNOWN,       /* a reason nobody asked for */
+    EXIT_INIT,         /* a physical INIT: ignored, Mica does not send any to a running CPU */
+    EXIT_ENTRY_FAILED, /* the CPU refused the guest state: our bug or the guest's, the guest ends */
+    EXIT_UNKNOWN,      /* a reason nobody asked for */
     EXIT_KIND_COUNT
 };
 
 enum event_type {
     EVENT_NONE,
-    EVENT_INTR,          /* external interrupt */
+    EVENT_INTR, /* external interrupt */
     EVENT_NMI,
-    EVENT_EXCEPTION,     /* hardware exception */
-    EVENT_SOFT_INTR,     /* INT n; insn_len is valid */
+    EVENT_EXCEPTION,      /* hardware exception */
+    EVENT_SOFT_INTR,      /* INT n; insn_len is valid */
     EVENT_SOFT_EXCEPTION, /* INT3, INTO; insn_len is valid */
     EVENT_PRIV_EXCEPTION, /* INT1 (ICEBP); insn_len is valid */
 };
@@ -70,7 +70,7 @@ struct exit_exception {
     uint8_t vector;
     bool has_error;
     uint32_t error;
-    uint64_t info;     /* #DB: the DR6 bits to set; #PF: the address */
+    uint64_t info;           /* #DB: the DR6 bits to set; #PF: the address */
     bool iret_unblocked_nmi; /* IRET faulted after it had unblocked NMIs: block them again */
     bool soft;         /* INT3, INTO, INT1 or INT n: insn_len is valid and the event type below */
     uint8_t soft_type; /* enum event_type when soft */
@@ -116,7 +116,8 @@ struct exit_apic {
 
 struct vm_exit {
     uint8_t kind;     /* enum exit_kind */
-    uint8_t insn_len; /* of the instruction that exited; 0: the CPU does not say, hv decodes it when it must */
+    uint8_t insn_len; /* of the instruction that exited; 0: the CPU does not say, hv decodes it when
+                         it must */
     struct vm_event vectoring; /* the event whose delivery this exit interrupted, or EVENT_NONE */
     union {
         struct exit_exception exception;
@@ -133,7 +134,8 @@ struct vm_exit {
 
 /* What a handler says.  The run loop alone moves RIP. */
 enum exit_action {
-    ACTION_RESUME,  /* enter again at the same RIP (a fault was injected, or nothing is to be done) */
+    ACTION_RESUME,  /* enter again at the same RIP (a fault was injected, or nothing is to be done)
+                     */
     ACTION_ADVANCE, /* the instruction is done: go on behind it */
     ACTION_BLOCK,   /* as ADVANCE, and wait until something wakes the vCPU */
     ACTION_STOP,    /* the VM has ended or the vCPU has to leave the CPU; vm_stop() was called */

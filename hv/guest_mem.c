@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Guest memory: by guest-physical address through the slots, by guest-virtual one through the guest's tables. */
+/* Guest memory: by guest-physical address through the slots, by guest-virtual one through the
+ * guest's tables. */
 #include "hv/guest_mem.h"
 
 #include "arch/x86/paging.h"
@@ -109,13 +110,13 @@ int guest_mem_zero(struct vm *vm, gpa_t gpa, uint64_t size)
 
 /* ---- Guest-virtual -------------------------------------------------------------------------- */
 
-#define PTE_P   BIT(0)
-#define PTE_RW  BIT(1)
-#define PTE_US  BIT(2)
-#define PTE_A   BIT(5)
-#define PTE_D   BIT(6)
-#define PTE_PS  BIT(7)
-#define PTE_NX  BIT(63)
+#define PTE_P  BIT(0)
+#define PTE_RW BIT(1)
+#define PTE_US BIT(2)
+#define PTE_A  BIT(5)
+#define PTE_D  BIT(6)
+#define PTE_PS BIT(7)
+#define PTE_NX BIT(63)
 
 /* How the present mode of paging lays out its tables. */
 struct paging_mode {
@@ -189,7 +190,8 @@ static bool is_pdpte(const struct paging_mode *mode, unsigned int level)
     return mode->levels == 3 && level == 3; /* has no permission bits and no large leaf */
 }
 
-static bool is_leaf(const struct walk_state *state, const struct paging_mode *mode, uint64_t entry, unsigned int level)
+static bool is_leaf(const struct walk_state *state, const struct paging_mode *mode, uint64_t entry,
+                    unsigned int level)
 {
     if (level == 1)
         return true;
@@ -214,17 +216,21 @@ static void add_step(struct guest_walk *out, unsigned int level, uint64_t entry_
         out->steps[out->step_count++] = (struct walk_step){level, GPA(entry_gpa), entry};
 }
 
-static void walk_levels(struct walk_state *state, const struct paging_mode *mode, uint64_t gva, struct guest_walk *out)
+static void walk_levels(struct walk_state *state, const struct paging_mode *mode, uint64_t gva,
+                        struct guest_walk *out)
 {
-    uint64_t table = backend->get_reg(state->vcpu, VCPU_CR3) & (mode->levels == 3 ? CR3_PAE_ADDRESS : mode->address_mask);
+    uint64_t table = backend->get_reg(state->vcpu, VCPU_CR3) &
+                     (mode->levels == 3 ? CR3_PAE_ADDRESS : mode->address_mask);
 
     for (unsigned int level = mode->levels; level > 0; level--) {
         unsigned int shift = PAGE_SHIFT + mode->index_bits * (level - 1);
-        uint64_t entry_gpa = table + ((gva >> shift) & ((1ull << mode->index_bits) - 1)) * mode->entry_size;
+        uint64_t entry_gpa =
+            table + ((gva >> shift) & ((1ull << mode->index_bits) - 1)) * mode->entry_size;
         uint64_t entry = 0;
         bool leaf;
 
-        if (guest_mem_read(state->vcpu->vm, GPA(entry_gpa), &entry, mode->entry_size) != 0 || !(entry & PTE_P)) {
+        if (guest_mem_read(state->vcpu->vm, GPA(entry_gpa), &entry, mode->entry_size) != 0 ||
+            !(entry & PTE_P)) {
             add_step(out, level, entry_gpa, entry);
             out->error = fault_code(state, false);
             return;
@@ -244,7 +250,8 @@ static void walk_levels(struct walk_state *state, const struct paging_mode *mode
             mark_used(state, entry_gpa, entry, leaf);
         if (leaf) {
             out->page_size = 1ull << shift;
-            out->gpa = GPA(leaf_address(mode, entry, out->page_size) | (gva & (out->page_size - 1)));
+            out->gpa =
+                GPA(leaf_address(mode, entry, out->page_size) | (gva & (out->page_size - 1)));
             out->ok = true;
             return;
         }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guest memory, checked: by guest-physical address, and by guest-virtual one through the guest's own
- * tables.  What is read is copied once and then judged; nobody keeps a pointer across an exit.
+ * Guest memory, checked: by guest-physical address, and by guest-virtual one through the guest's
+ * own tables.  What is read is copied once and then judged; nobody keeps a pointer across an exit.
  */
 #pragma once
 

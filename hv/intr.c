@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Events: routing messages to vCPUs, and delivering what is pending.  How one is injected, the backend knows. */
+/* Events: routing messages to vCPUs, and delivering what is pending.  How one is injected, the
+ * backend knows. */
 #include "hv/intr.h"
 
 #include "arch/x86/regs.h"
@@ -32,14 +33,16 @@ static bool is_double_fault(enum fault_class first, enum fault_class second)
 
 void inject_exception(struct vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error)
 {
-    struct vm_event event = {.type = EVENT_EXCEPTION, .vector = vector, .has_error = has_error, .error = error};
+    struct vm_event event = {
+        .type = EVENT_EXCEPTION, .vector = vector, .has_error = has_error, .error = error};
 
     if (vcpu->exception.type == EVENT_EXCEPTION) {
         enum fault_class first = class_of(vcpu->exception.vector);
         enum fault_class second = class_of(vector);
 
         if (first == DOUBLE_FAULT && second != BENIGN) {
-            vm_stop(vcpu->vm, vcpu, STOP_TRIPLE_FAULT, "triple fault at 0x%llx", (unsigned long long)vcpu->rip);
+            vm_stop(vcpu->vm, vcpu, STOP_TRIPLE_FAULT, "triple fault at 0x%llx",
+                    (unsigned long long)vcpu->rip);
             return;
         }
         if (is_double_fault(first, second))
@@ -144,8 +147,8 @@ static bool deliver_interrupt(struct vcpu *vcpu)
 }
 
 /*
- * One event an entry; exceptions first, then what an exit interrupted, then NMI, then interrupts.  For
- * what has to wait the CPU is asked to exit as soon as it can be taken.
+ * One event an entry; exceptions first, then what an exit interrupted, then NMI, then interrupts.
+ * For what has to wait the CPU is asked to exit as soon as it can be taken.
  */
 void intr_deliver(struct vcpu *vcpu)
 {
@@ -168,9 +171,8 @@ void intr_post_nmi(struct vcpu *vcpu)
     uint32_t pending = __atomic_load_n(&vcpu->nmi_pending, __ATOMIC_RELAXED);
 
     /* One in delivery and one latched: more merge, as in the hardware. */
-    while (pending < 2 &&
-           !__atomic_compare_exchange_n(&vcpu->nmi_pending, &pending, pending + 1, true, __ATOMIC_RELAXED,
-                                        __ATOMIC_RELAXED))
+    while (pending < 2 && !__atomic_compare_exchange_n(&vcpu->nmi_pending, &pending, pending + 1,
+                                                       true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         ;
     vcpu_request(vcpu, VCPU_REQ_EVENT);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Events of a vCPU: what is pending, what can be delivered at the next entry, and the routing of interrupt
- * messages to the local APICs of a VM.
+ * Events of a vCPU: what is pending, what can be delivered at the next entry, and the routing of
+ * interrupt messages to the local APICs of a VM.
  */
 #pragma once
 

@@ -155,7 +155,8 @@ void hv_main(const struct boot_info *info)
     console_init();
     init_panic();
     panic_init(info);
-    log_info("mica: %u cpu%s, %u modules", info->cpu_count, info->cpu_count == 1 ? "" : "s", info->module_count);
+    log_info("mica: %u cpu%s, %u modules", info->cpu_count, info->cpu_count == 1 ? "" : "s",
+             info->module_count);
     if (info->magic != BOOT_INFO_MAGIC || info->version != BOOT_INFO_VERSION)
         panic("boot_info is of version %u, expected %u", info->version, BOOT_INFO_VERSION);
     mem_init(info);

@@ -64,7 +64,8 @@ void sched_wake(struct vcpu *vcpu)
 {
     struct hv_cpu *hv = this_cpu()->hv;
 
-    if (!vcpu->queued && vcpu != hv->running && vcpu->state != VCPU_DEAD && vcpu->vm->state == VM_RUNNING)
+    if (!vcpu->queued && vcpu != hv->running && vcpu->state != VCPU_DEAD &&
+        vcpu->vm->state == VM_RUNNING)
         enqueue(hv, vcpu);
 }
 
@@ -101,7 +102,8 @@ static void timer_interrupt(void *unused)
     cpu_post_work(this_cpu(), WORK_TIMER);
 }
 
-/* vcpu_run() has returned for the interrupt, which is all that is needed: the vCPU goes to the queue's end. */
+/* vcpu_run() has returned for the interrupt, which is all that is needed: the vCPU goes to the
+ * queue's end. */
 static void slice_over(struct timer *timer)
 {
 }

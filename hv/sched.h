@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Who runs next on this CPU, and what wakes when: a queue in turn, with a time slice where others wait. */
+/* Who runs next on this CPU, and what wakes when: a queue in turn, with a time slice where others
+ * wait. */
 #pragma once
 
 #include "hv/timer.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Second-level tables: mapping, unmapping, looking up.  What an entry looks like, the format knows. */
+/* Second-level tables: mapping, unmapping, looking up.  What an entry looks like, the format knows.
+ */
 #include "hv/slat.h"
 
 #include "arch/x86/paging.h"
@@ -126,7 +127,8 @@ static unsigned int best_level(const struct slat *slat, uint64_t gpa, uint64_t h
 }
 
 /* Set the entries of [gpa, gpa + size); flags 0: not present. */
-static int set_range(struct slat *slat, uint64_t gpa, uint64_t hpa, uint64_t size, unsigned int flags)
+static int set_range(struct slat *slat, uint64_t gpa, uint64_t hpa, uint64_t size,
+                     unsigned int flags)
 {
     const struct slat_format *format = slat->format;
 

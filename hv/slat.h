@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Second-level address translation: one walker over two formats (EPT, NPT).  A format is a handful of
- * pure functions on integers.  Table pages come from the pool that the VM was given at its creation,
- * so that nothing here fails for want of memory.
+ * Second-level address translation: one walker over two formats (EPT, NPT).  A format is a handful
+ * of pure functions on integers.  Table pages come from the pool that the VM was given at its
+ * creation, so that nothing here fails for want of memory.
  */
 #pragma once
 
@@ -20,7 +20,8 @@
 struct slat_format {
     const char *name;
     bool has_1g; /* 1 GiB leaves; filled at boot by the backend, hence not const */
-    uint64_t (*make_leaf)(uint64_t hpa, unsigned int level, unsigned int flags); /* level 1: 4 KiB, 2: 2 MiB, 3: 1 GiB */
+    uint64_t (*make_leaf)(uint64_t hpa, unsigned int level,
+                          unsigned int flags); /* level 1: 4 KiB, 2: 2 MiB, 3: 1 GiB */
     uint64_t (*make_table)(uint64_t hpa);
     bool (*is_present)(uint64_t entry);
     bool (*is_leaf)(uint64_t entry, unsigned int level);
@@ -29,7 +30,8 @@ struct slat_format {
 };
 
 struct slat_pool {
-    uint64_t first_free; /* host-physical address of the first free page, linked through their first word; 0: none */
+    uint64_t first_free; /* host-physical address of the first free page, linked through their first
+                            word; 0: none */
     uint64_t free_count;
 };
 
@@ -46,13 +48,15 @@ struct slat_entry {
     bool present;
 };
 
-/* Pages that mapping and then splitting `size` bytes of RAM in `ranges` pieces to 4 KiB can ever need. */
+/* Pages that mapping and then splitting `size` bytes of RAM in `ranges` pieces to 4 KiB can ever
+ * need. */
 uint64_t slat_pages_needed(uint64_t size, unsigned int ranges);
 
 /* Give `count` zeroed pages to the pool, then start with an empty root. */
 void slat_init(struct slat *slat, const struct slat_format *format, hpa_t pages, uint64_t count);
 
-/* Map with the largest leaves that alignment allows; leaves in the first 2 MiB are 4 KiB.  Replaces what stood there.  0 or -ENOMEM. */
+/* Map with the largest leaves that alignment allows; leaves in the first 2 MiB are 4 KiB.  Replaces
+ * what stood there.  0 or -ENOMEM. */
 int slat_map(struct slat *slat, gpa_t gpa, hpa_t hpa, uint64_t size, unsigned int flags);
 int slat_unmap(struct slat *slat, gpa_t gpa, uint64_t size);
 struct slat_entry slat_lookup(const struct slat *slat, gpa_t gpa);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Timer queues: a pairing heap of intrusive nodes.  Knows no hardware; who runs a queue arms the APIC. */
+/* Timer queues: a pairing heap of intrusive nodes.  Knows no hardware; who runs a queue arms the
+ * APIC. */
 #include "hv/timer.h"
 
 #include <stddef.h>

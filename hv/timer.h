@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One timer queue per CPU, on the local APIC's one-shot timer: a pairing heap by deadline, so that arming
- * and cancelling cost the same with one guest and with a hundred.
+ * One timer queue per CPU, on the local APIC's one-shot timer: a pairing heap by deadline, so that
+ * arming and cancelling cost the same with one guest and with a hundred.
  */
 #pragma once
 
@@ -13,7 +13,7 @@
 struct timer {
     uint64_t deadline_tsc; /* of the host's TSC */
     void (*fire)(struct timer *timer);
-    struct timer_queue *queue; /* the queue it is in; a null pointer: not armed */
+    struct timer_queue *queue;          /* the queue it is in; a null pointer: not armed */
     struct timer *child, *next, **link; /* the heap: first child, next sibling, what points here */
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A vCPU's life: making it, loading it, running it until it blocks or must leave.  Events are intr.c's. */
+/* A vCPU's life: making it, loading it, running it until it blocks or must leave.  Events are
+ * intr.c's. */
 #include "hv/vcpu.h"
 
 #include "arch/x86/cpu.h"
@@ -79,7 +80,8 @@ static void reset_segments(struct vcpu *vcpu)
     static const struct segment code = {0xffff0000, 0xffff, 0x9b, 0xf000};
     static const struct segment table = {0, 0xffff, 0, 0};
     static const struct segment ldt = {0, 0xffff, SEG_ATTR_P | SEG_SYS_LDT, 0};
-    /* A busy 32-bit TSS: Bochs resets the machine at an exit into 64-bit mode that finds a 16-bit one. */
+    /* A busy 32-bit TSS: Bochs resets the machine at an exit into 64-bit mode that finds a 16-bit
+     * one. */
     static const struct segment tss = {0, 0xffff, SEG_ATTR_P | SEG_SYS_TSS_BUSY, 0};
 
     for (enum vcpu_seg seg = SEG_ES; seg <= SEG_GS; seg++)
@@ -96,13 +98,20 @@ static void reset_registers(struct vcpu *vcpu, bool init)
         enum vcpu_reg reg;
         uint64_t value;
     } values[] = {
-        {VCPU_CR0, CR0_CD | CR0_NW | CR0_ET}, {VCPU_CR2, 0},         {VCPU_CR3, 0}, {VCPU_CR4, 0},
-        {VCPU_EFER, 0},                       {VCPU_RSP, 0},         {VCPU_RFLAGS, RFLAGS_RESERVED1},
-        {VCPU_DR6, DR6_INIT},                 {VCPU_DR7, DR7_INIT},  {VCPU_BLOCKING, 0},
+        {VCPU_CR0, CR0_CD | CR0_NW | CR0_ET},
+        {VCPU_CR2, 0},
+        {VCPU_CR3, 0},
+        {VCPU_CR4, 0},
+        {VCPU_EFER, 0},
+        {VCPU_RSP, 0},
+        {VCPU_RFLAGS, RFLAGS_RESERVED1},
+        {VCPU_DR6, DR6_INIT},
+        {VCPU_DR7, DR7_INIT},
+        {VCPU_BLOCKING, 0},
     };
-    static const enum vcpu_reg msrs[] = {VCPU_SYSENTER_CS, VCPU_SYSENTER_ESP, VCPU_SYSENTER_EIP, VCPU_STAR,
-                                         VCPU_LSTAR,       VCPU_CSTAR,        VCPU_SFMASK,       VCPU_KERNEL_GS_BASE,
-                                         VCPU_DEBUGCTL};
+    static const enum vcpu_reg msrs[] = {VCPU_SYSENTER_CS, VCPU_SYSENTER_ESP,   VCPU_SYSENTER_EIP,
+                                         VCPU_STAR,        VCPU_LSTAR,          VCPU_CSTAR,
+                                         VCPU_SFMASK,      VCPU_KERNEL_GS_BASE, VCPU_DEBUGCTL};
 
     for (unsigned int i = 0; i < ARRAY_SIZE(values); i++)
         backend->set_reg(vcpu, values[i].reg, values[i].value);
@@ -122,7 +131,8 @@ static void reset_msrs(struct vcpu *vcpu)
     vcpu->msrs = (struct vcpu_msrs){
         .misc_enable = MISC_ENABLE_FAST_STRING | MISC_ENABLE_BTS_UNAVAIL | MISC_ENABLE_PEBS_UNAVAIL,
         .bios_sign_id = 0x100000000ull,
-        .mtrr_def_type = MTRR_DEF_E | MEMTYPE_WB, /* as firmware leaves it; without it Linux turns PAT off */
+        .mtrr_def_type =
+            MTRR_DEF_E | MEMTYPE_WB, /* as firmware leaves it; without it Linux turns PAT off */
         .hwcr = HWCR_TSCFREQSEL,
     };
 }
@@ -267,8 +277,8 @@ static enum insn_op expected_insn(const struct vm_exit *exit, struct insn *insn)
 }
 
 /*
- * The length of the instruction that exited, from its bytes; 0 when they are another instruction by now
- * (another vCPU has changed the code) or cannot be read: then it is simply executed again.
+ * The length of the instruction that exited, from its bytes; 0 when they are another instruction by
+ * now (another vCPU has changed the code) or cannot be read: then it is simply executed again.
  */
 static unsigned int decode_length(struct vcpu *vcpu, const struct vm_exit *exit)
 {
@@ -292,8 +302,8 @@ static bool code_is_64bit(const struct vcpu *vcpu)
 }
 
 /*
- * Go on behind the instruction: blocking by STI and MOV SS ends, EIP wraps outside 64-bit code, and a
- * set TF raises #DB.
+ * Go on behind the instruction: blocking by STI and MOV SS ends, EIP wraps outside 64-bit code, and
+ * a set TF raises #DB.
  */
 static void advance(struct vcpu *vcpu, const struct vm_exit *exit)
 {
@@ -307,12 +317,14 @@ static void advance(struct vcpu *vcpu, const struct vm_exit *exit)
         vcpu->rip = (uint32_t)vcpu->rip;
     blocking = backend->get_reg(vcpu, VCPU_BLOCKING);
     if (unlikely(blocking & (BLOCKING_STI | BLOCKING_MOV_SS)))
-        backend->set_reg(vcpu, VCPU_BLOCKING, blocking & ~(uint64_t)(BLOCKING_STI | BLOCKING_MOV_SS));
+        backend->set_reg(vcpu, VCPU_BLOCKING,
+                         blocking & ~(uint64_t)(BLOCKING_STI | BLOCKING_MOV_SS));
     if (unlikely(backend->get_reg(vcpu, VCPU_RFLAGS) & RFLAGS_TF))
         inject_db(vcpu, DR6_BS);
 }
 
-/* The CPU was delivering an event when it exited: it is delivered again, unless the handler finds a fault. */
+/* The CPU was delivering an event when it exited: it is delivered again, unless the handler finds a
+ * fault. */
 static void requeue_vectoring(struct vcpu *vcpu, const struct vm_exit *exit)
 {
     const struct vm_event *event = &exit->vectoring;
@@ -376,8 +388,8 @@ void vcpu_run(struct vcpu *vcpu)
             intr_deliver(vcpu);
         backend->enter(vcpu, &exit);
         vcpu->exits[exit.kind]++;
-        trace_exit(&cpu->trace, rdtsc(), TRACE_VCPU(vcpu->vm->id, vcpu->id), exit.kind, vcpu->rip, exit.raw.reason,
-                   exit.raw.info1);
+        trace_exit(&cpu->trace, rdtsc(), TRACE_VCPU(vcpu->vm->id, vcpu->id), exit.kind, vcpu->rip,
+                   exit.raw.reason, exit.raw.info1);
         if (unlikely(exit.vectoring.type))
             requeue_vectoring(vcpu, &exit);
         if (!act(vcpu, &exit))
@@ -410,11 +422,14 @@ static void dump_walk(struct vcpu *vcpu)
     struct guest_walk walk;
 
     backend->get_seg(vcpu, SEG_CS, &cs);
-    guest_walk(vcpu, (vcpu_is_64bit(vcpu) ? 0 : cs.base) + vcpu->rip, ACCESS_FETCH | ACCESS_QUIET, &walk);
+    guest_walk(vcpu, (vcpu_is_64bit(vcpu) ? 0 : cs.base) + vcpu->rip, ACCESS_FETCH | ACCESS_QUIET,
+               &walk);
     for (unsigned int i = 0; i < walk.step_count; i++)
         log_error("  walk: level %u at gpa 0x%llx: 0x%016llx", walk.steps[i].level,
-                  (unsigned long long)walk.steps[i].entry_gpa.value, (unsigned long long)walk.steps[i].entry);
-    log_error("  walk: rip is %s gpa 0x%llx", walk.ok ? "at" : "not mapped,", (unsigned long long)walk.gpa.value);
+                  (unsigned long long)walk.steps[i].entry_gpa.value,
+                  (unsigned long long)walk.steps[i].entry);
+    log_error("  walk: rip is %s gpa 0x%llx", walk.ok ? "at" : "not mapped,",
+              (unsigned long long)walk.gpa.value);
 }
 
 static void dump_exits(const struct vcpu *vcpu)
@@ -431,8 +446,9 @@ static void dump_exits(const struct vcpu *vcpu)
 
 void vcpu_dump(struct vcpu *vcpu)
 {
-    static const char *const names[GPR_COUNT] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-                                                 "r8 ", "r9 ", "r10", "r11", "r12", "r13", "r14", "r15"};
+    static const char *const names[GPR_COUNT] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp",
+                                                 "rsi", "rdi", "r8 ", "r9 ", "r10", "r11",
+                                                 "r12", "r13", "r14", "r15"};
     struct segment cs;
     struct segment ss;
 
@@ -446,9 +462,10 @@ void vcpu_dump(struct vcpu *vcpu)
     backend->get_seg(vcpu, SEG_CS, &cs);
     backend->get_seg(vcpu, SEG_SS, &ss);
     log_error("  rip %016llx rflags %llx cs %04x base %llx ss %04x", (unsigned long long)vcpu->rip,
-              (unsigned long long)backend->get_reg(vcpu, VCPU_RFLAGS), cs.selector, (unsigned long long)cs.base,
-              ss.selector);
-    log_error("  cr0 %llx cr2 %llx cr3 %llx cr4 %llx efer %llx", (unsigned long long)backend->get_reg(vcpu, VCPU_CR0),
+              (unsigned long long)backend->get_reg(vcpu, VCPU_RFLAGS), cs.selector,
+              (unsigned long long)cs.base, ss.selector);
+    log_error("  cr0 %llx cr2 %llx cr3 %llx cr4 %llx efer %llx",
+              (unsigned long long)backend->get_reg(vcpu, VCPU_CR0),
               (unsigned long long)backend->get_reg(vcpu, VCPU_CR2),
               (unsigned long long)backend->get_reg(vcpu, VCPU_CR3),
               (unsigned long long)backend->get_reg(vcpu, VCPU_CR4),

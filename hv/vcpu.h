@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A vCPU: its registers, its events, and the loop that runs it.  The backends' own structs contain this
- * one as a member.
+ * A vCPU: its registers, its events, and the loop that runs it.  The backends' own structs contain
+ * this one as a member.
  */
 #pragma once
 
@@ -19,7 +19,19 @@ struct cpu;
 struct vm;
 
 /* General-purpose registers by their encoding.  RSP's place is unused: it is VCPU_RSP. */
-enum gpr { GPR_RAX, GPR_RCX, GPR_RDX, GPR_RBX, GPR_RSP, GPR_RBP, GPR_RSI, GPR_RDI, GPR_R8, GPR_R15 = 15, GPR_COUNT };
+enum gpr {
+    GPR_RAX,
+    GPR_RCX,
+    GPR_RDX,
+    GPR_RBX,
+    GPR_RSP,
+    GPR_RBP,
+    GPR_RSI,
+    GPR_RDI,
+    GPR_R8,
+    GPR_R15 = 15,
+    GPR_COUNT
+};
 
 struct gprs {
     uint64_t r[GPR_COUNT];
@@ -57,10 +69,10 @@ struct vcpu_msrs {
 
 /* (c) only on the CPU that runs it, or while it runs nowhere; (a) any CPU, atomically; (o) once */
 struct vcpu {
-    struct gprs gprs; /* (c) */
-    uint64_t rip;     /* (c) */
-    struct vm *vm;    /* (o) */
-    unsigned int id;  /* (o) also its APIC id */
+    struct gprs gprs;          /* (c) */
+    uint64_t rip;              /* (c) */
+    struct vm *vm;             /* (o) */
+    unsigned int id;           /* (o) also its APIC id */
     uint32_t requests;         /* (a) VCPU_REQ_* */
     uint32_t nmi_pending;      /* (a) 0, 1 or 2: two are kept, as the hardware does */
     uint8_t sipi_vector;       /* (a) */
@@ -70,16 +82,16 @@ struct vcpu {
     struct vm_event requeued;  /* (c) an interrupt or NMI whose delivery was interrupted */
     uint64_t tsc_offset;       /* (c) guest TSC = host TSC + offset */
     uint64_t dr[4];            /* (c) while not in the hardware */
-    bool debug_used;           /* (c) the guest has touched the debug registers: they are switched */
-    bool check_events;         /* (c) an interrupt or NMI may be deliverable */
-    struct fpu_state fpu;      /* (c) */
-    struct vcpu_msrs msrs;     /* (c) */
+    bool debug_used;       /* (c) the guest has touched the debug registers: they are switched */
+    bool check_events;     /* (c) an interrupt or NMI may be deliverable */
+    struct fpu_state fpu;  /* (c) */
+    struct vcpu_msrs msrs; /* (c) */
     struct vlapic lapic;
-    struct timer lapic_timer;  /* (c) */
-    uint64_t lapic_deadline_ns; /* (c) what it is set to, on the guest's clock */
+    struct timer lapic_timer;        /* (c) */
+    uint64_t lapic_deadline_ns;      /* (c) what it is set to, on the guest's clock */
     uint64_t exits[EXIT_KIND_COUNT]; /* (c) */
-    uint64_t unknown_msrs;     /* (c) accesses that were answered by #GP */
-    struct vcpu *next;         /* the scheduler's queue */
+    uint64_t unknown_msrs;           /* (c) accesses that were answered by #GP */
+    struct vcpu *next;               /* the scheduler's queue */
     bool queued;
 };
 
@@ -91,8 +103,8 @@ void vcpu_destroy(struct vcpu *vcpu);
 void vcpu_reset(struct vcpu *vcpu, bool init);
 
 /*
- * Make it this CPU's, in the place of the one that is.  Lazy: a vCPU stays loaded until another takes its
- * place or vcpu_unload() is called.
+ * Make it this CPU's, in the place of the one that is.  Lazy: a vCPU stays loaded until another
+ * takes its place or vcpu_unload() is called.
  */
 void vcpu_load(struct vcpu *vcpu);
 void vcpu_unload(struct vcpu *vcpu);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* VMs: making them, starting and stopping them, and what the main loop does for them.  The devices of one are board.c's. */
+/* VMs: making them, starting and stopping them, and what the main loop does for them.  The devices
+ * of one are board.c's. */
 #include "hv/vm.h"
 
 #include "arch/x86/cpu.h"
@@ -55,7 +56,8 @@ const char *vm_name(const struct vm *vm)
 
 const char *vm_state_name(const struct vm *vm)
 {
-    static const char *const names[] = {[VM_OFF] = "off", [VM_RUNNING] = "running", [VM_PAUSED] = "paused"};
+    static const char *const names[] = {
+        [VM_OFF] = "off", [VM_RUNNING] = "running", [VM_PAUSED] = "paused"};
 
     return names[vm->state];
 }
@@ -95,7 +97,8 @@ static uint64_t line_to_gpa(const struct vm *vm, uint64_t offset)
     return offset < low ? offset : LAYOUT_HIGH_BASE + (offset - low);
 }
 
-/* One run of pages for as much of `wanted` bytes as the machine has in one piece; returns its size, 0: none. */
+/* One run of pages for as much of `wanted` bytes as the machine has in one piece; returns its size,
+ * 0: none. */
 static uint64_t allocate_run(struct vm *vm, uint64_t gpa, uint64_t wanted)
 {
     if (vm->run_count == VM_MAX_RUNS)
@@ -274,8 +277,9 @@ static void create_guest(struct guest_config *guest, const struct config_sink *s
 void vm_create_all(const struct boot_info *info)
 {
     const struct config_sink sink = {.error = config_error};
-    const struct config_machine machine = {
-        .cpu_count = info->cpu_count, .memory = mem_free_pages() << PAGE_SHIFT, .has_file = has_file};
+    const struct config_machine machine = {.cpu_count = info->cpu_count,
+                                           .memory = mem_free_pages() << PAGE_SHIFT,
+                                           .has_file = has_file};
     const struct boot_module *file;
 
     boot = info;
@@ -361,10 +365,14 @@ static void reset_vcpus(struct vm *vm)
 
 static int load(struct vm *vm, struct load_entry *entry, struct load_error *error)
 {
-    const struct load_target target = {
-        .ctx = vm, .memory_size = vm->config->memory, .vcpus = vm->vcpu_count, .write = target_write, .zero = target_zero};
-    const struct load_image image = {
-        .kernel = file_of(vm->config->kernel), .initrd = file_of(vm->config->initrd), .cmdline = vm->config->cmdline};
+    const struct load_target target = {.ctx = vm,
+                                       .memory_size = vm->config->memory,
+                                       .vcpus = vm->vcpu_count,
+                                       .write = target_write,
+                                       .zero = target_zero};
+    const struct load_image image = {.kernel = file_of(vm->config->kernel),
+                                     .initrd = file_of(vm->config->initrd),
+                                     .cmdline = vm->config->cmdline};
 
     return load_kernel(&target, &image, entry, error);
 }
@@ -474,7 +482,8 @@ static void end(struct vm *vm, const char *line)
     work_due = true;
 }
 
-enum exit_action vm_stop(struct vm *vm, struct vcpu *vcpu, enum stop_reason reason, const char *format, ...)
+enum exit_action vm_stop(struct vm *vm, struct vcpu *vcpu, enum stop_reason reason,
+                         const char *format, ...)
 {
     int length = (int)str_format(vm->ended, sizeof(vm->ended), "stopped: ");
     va_list arguments;

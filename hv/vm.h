@@ -61,11 +61,11 @@ struct vm {
     unsigned int id; /* index in the table of VMs */
     const struct guest_config *config;
     enum vm_state state;
-    char ended[160]; /* one line: how the last run ended; empty: it never ran */
-    uint8_t due;     /* enum vm_due */
+    char ended[160];     /* one line: how the last run ended; empty: it never ran */
+    uint8_t due;         /* enum vm_due */
     uint32_t exit_value; /* of DUE_EXIT */
 
-    bool ran;        /* its memory is not fresh any more */
+    bool ran; /* its memory is not fresh any more */
 
     struct slat slat;
     hpa_t slat_pool;          /* the pages of its tables */
@@ -79,7 +79,8 @@ struct vm {
     unsigned int vcpu_count;
     struct vcpu *vcpus[VM_MAX_VCPUS];
 
-    /* Everything below is serialised by lock, for accesses come from all vCPUs, timers and the console. */
+    /* Everything below is serialised by lock, for accesses come from all vCPUs, timers and the
+     * console. */
     struct spinlock lock;
     struct pio_bus pio;
     struct mmio_bus mmio;
@@ -111,7 +112,8 @@ enum stop_reason {
     STOP_UNSUPPORTED, /* an instruction or state that Mica does not emulate */
 };
 
-/* The VMs that mica.conf describes, from the modules that boot/ read; those that cannot be are named in the log. */
+/* The VMs that mica.conf describes, from the modules that boot/ read; those that cannot be are
+ * named in the log. */
 void vm_create_all(const struct boot_info *info);
 /* Start those that start by themselves. */
 void vm_start_all(void);
@@ -128,8 +130,10 @@ int vm_resume(struct vm *vm, const char **why);
 int vm_reset(struct vm *vm, const char **why);
 int vm_stop_command(struct vm *vm, const char **why);
 
-/* From a handler on one of its vCPUs, or a device: the VM ends.  Returns ACTION_STOP for handlers' convenience. */
-enum exit_action vm_stop(struct vm *vm, struct vcpu *vcpu, enum stop_reason reason, const char *format, ...) PRINTF(4, 5);
+/* From a handler on one of its vCPUs, or a device: the VM ends.  Returns ACTION_STOP for handlers'
+ * convenience. */
+enum exit_action vm_stop(struct vm *vm, struct vcpu *vcpu, enum stop_reason reason,
+                         const char *format, ...) PRINTF(4, 5);
 const struct host_config *vm_host_config(void);
 
 /* From a device, with the VM's lock held: noted, done by the main loop. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What AMD-V must have, what Mica can use of it, and why not.  Tables; the CPU's state is not touched. */
+/* What AMD-V must have, what Mica can use of it, and why not.  Tables; the CPU's state is not
+ * touched. */
 #include "arch/svm/svm.h"
 
 #include "arch/x86/cpuid.h"
@@ -13,7 +14,8 @@ static const struct {
     const char *why_not;
 } needs[] = {
     {FEATURE_SVM, true, "SVM", "the CPU has no SVM (CPUID 80000001h ECX bit 2)"},
-    {FEATURE_SVM_NPT, true, "nested paging", "the CPU has no nested paging (CPUID 8000000Ah EDX bit 0)"},
+    {FEATURE_SVM_NPT, true, "nested paging",
+     "the CPU has no nested paging (CPUID 8000000Ah EDX bit 0)"},
     {FEATURE_NX, true, "NX", "the CPU has no NX (CPUID 80000001h EDX bit 20)"},
     {FEATURE_SVM_NRIPS, false, "next RIP save", NULL},
     {FEATURE_SVM_FLUSH_ASID, false, "flush by ASID", NULL},
@@ -34,7 +36,8 @@ static struct backend_feature features[ARRAY_SIZE(needs)];
 int svm_probe(const char **why_not)
 {
     for (unsigned int i = 0; i < ARRAY_SIZE(needs); i++) {
-        features[i] = (struct backend_feature){needs[i].name, needs[i].required, cpu_has(needs[i].feature)};
+        features[i] =
+            (struct backend_feature){needs[i].name, needs[i].required, cpu_has(needs[i].feature)};
         if (needs[i].required && !features[i].present) {
             *why_not = needs[i].why_not;
             return -ENODEV;

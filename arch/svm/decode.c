@@ -22,7 +22,8 @@ static void decode_io(const struct vmcb *vmcb, struct vm_exit *exit)
     uint64_t info = vmcb->exit_info1;
 
     exit->kind = EXIT_IO;
-    exit->insn_len = (uint8_t)(vmcb->exit_info2 - vmcb->rip); /* the one next RIP that every CPU gives */
+    exit->insn_len =
+        (uint8_t)(vmcb->exit_info2 - vmcb->rip); /* the one next RIP that every CPU gives */
     exit->io = (struct exit_io){
         .port = (uint16_t)BITS(info, 31, 16),
         .size = (uint8_t)BITS(info, 6, 4),

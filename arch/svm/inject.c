@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Events into a guest, the windows for them, and the blocking of NMIs that AMD-V leaves to software. */
+/* Events into a guest, the windows for them, and the blocking of NMIs that AMD-V leaves to
+ * software. */
 #include "arch/svm/svm.h"
 
 #include "arch/x86/regs.h"
@@ -51,8 +52,8 @@ void svm_inject(struct vcpu *vcpu, const struct vm_event *event)
 }
 
 /*
- * A virtual interrupt of no vector that is always pending: its intercept comes as soon as the guest could
- * take it.
+ * A virtual interrupt of no vector that is always pending: its intercept comes as soon as the guest
+ * could take it.
  */
 static void interrupt_window(struct vmcb *vmcb, bool on)
 {
@@ -60,8 +61,10 @@ static void interrupt_window(struct vmcb *vmcb, bool on)
 
     if (on == ((intercepts & SVM_VINTR) != 0))
         return;
-    vmcb_set_intercept3(vmcb, on ? intercepts | (uint32_t)SVM_VINTR : intercepts & ~(uint32_t)SVM_VINTR);
-    vmcb_set_v_intr(vmcb, on ? VMCB_V_MASKING | VMCB_V_IRQ | VMCB_V_IGN_TPR | VMCB_V_PRIORITY : VMCB_V_MASKING);
+    vmcb_set_intercept3(vmcb,
+                        on ? intercepts | (uint32_t)SVM_VINTR : intercepts & ~(uint32_t)SVM_VINTR);
+    vmcb_set_v_intr(vmcb, on ? VMCB_V_MASKING | VMCB_V_IRQ | VMCB_V_IGN_TPR | VMCB_V_PRIORITY
+                             : VMCB_V_MASKING);
 }
 
 void svm_request_window(struct vcpu *vcpu, enum event_window window, bool on)
@@ -72,14 +75,16 @@ void svm_request_window(struct vcpu *vcpu, enum event_window window, bool on)
         interrupt_window(svm->vmcb, on);
         return;
     }
-    /* While NMIs are blocked the intercept of IRET is the window; in a shadow the next instruction is stepped. */
+    /* While NMIs are blocked the intercept of IRET is the window; in a shadow the next instruction
+     * is stepped. */
     if (on && !svm->nmi_blocked && (svm->vmcb->int_state & VMCB_INT_SHADOW))
         interrupt_window(svm->vmcb, true);
 }
 
 /*
- * The guest is about to execute IRET; NMIs are unblocked when it is done.  The CPU does not tell, so it is
- * stepped: TF as it is before an instruction decides on the trap behind it, and IRET itself loads the guest's own.
+ * The guest is about to execute IRET; NMIs are unblocked when it is done.  The CPU does not tell,
+ * so it is stepped: TF as it is before an instruction decides on the trap behind it, and IRET
+ * itself loads the guest's own.
  */
 void svm_iret_intercepted(struct svm_vcpu *svm)
 {

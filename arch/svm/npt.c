@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The entry format of nested page tables for slat.c: the host's long-mode format, with U = 1 everywhere. */
+/* The entry format of nested page tables for slat.c: the host's long-mode format, with U = 1
+ * everywhere. */
 #include "arch/svm/svm.h"
 
 #include "hv/util.h"

@@ -28,7 +28,8 @@ static int cpu_enable(struct cpu *cpu)
     cpu->backend_hpa = area;
     wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
     wrmsr(MSR_VM_HSAVE_PA, area.value);
-    /* FS, GS, TR, LDTR and the system-call MSRs never change on a CPU: saved once for every exit's VMLOAD. */
+    /* FS, GS, TR, LDTR and the system-call MSRs never change on a CPU: saved once for every exit's
+     * VMLOAD. */
     __asm__ volatile("vmsave %%rax" ::"a"(area.value + offsetof(struct svm_cpu, host)) : "memory");
     return 0;
 }
@@ -78,7 +79,8 @@ static void intercept_msr(struct vm *vm, uint32_t msr, bool read, bool write)
     unsigned int shift = 2 * (msr & 3);
 
     if (byte >= 0)
-        map[byte] = (uint8_t)((map[byte] & ~(3u << shift)) | ((read ? 1u : 0) | (write ? 2u : 0)) << shift);
+        map[byte] =
+            (uint8_t)((map[byte] & ~(3u << shift)) | ((read ? 1u : 0) | (write ? 2u : 0)) << shift);
 }
 
 static void svm_vm_destroy(struct vm *vm)
@@ -93,8 +95,8 @@ static void svm_vm_destroy(struct vm *vm)
 
 /* The guest's own: VMLOAD and VMSAVE switch them. */
 static const uint32_t guest_msrs[] = {
-    MSR_FS_BASE,      MSR_GS_BASE,     MSR_KERNEL_GS_BASE, MSR_STAR,         MSR_LSTAR,
-    MSR_CSTAR,        MSR_SFMASK,      MSR_SYSENTER_CS,    MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
+    MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_STAR,         MSR_LSTAR,
+    MSR_CSTAR,   MSR_SFMASK,  MSR_SYSENTER_CS,    MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
 };
 
 static int svm_vm_create(struct vm *vm)
@@ -174,7 +176,8 @@ static void svm_vcpu_put(struct vcpu *vcpu)
 
 /* ---- Address space identifiers -------------------------------------------------------------- */
 
-/* A fresh ASID has nothing in the TLB.  When all are used, everything is flushed and a new generation begins. */
+/* A fresh ASID has nothing in the TLB.  When all are used, everything is flushed and a new
+ * generation begins. */
 static void assign_asid(struct svm_vcpu *svm, struct svm_cpu *cpu)
 {
     if (cpu->asid_next >= svm_asid_count()) {
@@ -205,9 +208,9 @@ static void slat_flush(struct vm *vm)
 /* ---- Entering ------------------------------------------------------------------------------- */
 
 /*
- * QEMU saves the interrupt shadow at an exit and does not load it at VMRUN: an interrupt that is pending
- * between STI and HLT is then taken before the HLT, which sleeps for good.  So a HLT in a shadow is
- * performed here.  (Elsewhere this is merely an exit saved.)
+ * QEMU saves the interrupt shadow at an exit and does not load it at VMRUN: an interrupt that is
+ * pending between STI and HLT is then taken before the HLT, which sleeps for good.  So a HLT in a
+ * shadow is performed here.  (Elsewhere this is merely an exit saved.)
  */
 static bool hlt_in_shadow(struct svm_vcpu *svm, struct vm_exit *exit)
 {
@@ -228,13 +231,15 @@ static void enter(struct vcpu *vcpu, struct vm_exit *exit)
     struct vmcb *vmcb = svm->vmcb;
 
     if (svm->asid_generation != cpu->asid_generation ||
-        svm->slat_generation != __atomic_load_n(&vm_part(vcpu->vm)->slat_generation, __ATOMIC_ACQUIRE))
+        svm->slat_generation !=
+            __atomic_load_n(&vm_part(vcpu->vm)->slat_generation, __ATOMIC_ACQUIRE))
         assign_asid(svm, cpu);
     if (unlikely(hlt_in_shadow(svm, exit)))
         return;
     vmcb->rip = vcpu->rip;
     vmcb->rax = vcpu->gprs.r[GPR_RAX];
-    svm_enter(&vcpu->gprs, svm->vmcb_hpa.value, vcpu->cpu->backend_hpa.value + offsetof(struct svm_cpu, host));
+    svm_enter(&vcpu->gprs, svm->vmcb_hpa.value,
+              vcpu->cpu->backend_hpa.value + offsetof(struct svm_cpu, host));
     vcpu->rip = vmcb->rip;
     vcpu->gprs.r[GPR_RAX] = vmcb->rax;
     vmcb->event_inj = 0;
@@ -262,7 +267,8 @@ static void intercept_pause(struct vcpu *vcpu, bool on)
 {
     struct vmcb *vmcb = to_svm(vcpu)->vmcb;
 
-    vmcb_set_intercept3(vmcb, on ? vmcb->intercept3_ | (uint32_t)SVM_PAUSE : vmcb->intercept3_ & ~(uint32_t)SVM_PAUSE);
+    vmcb_set_intercept3(vmcb, on ? vmcb->intercept3_ | (uint32_t)SVM_PAUSE
+                                 : vmcb->intercept3_ & ~(uint32_t)SVM_PAUSE);
 }
 
 /* With nested paging the CPU reads the pointers from the guest's memory. */

@@ -9,8 +9,8 @@
 #include "hv/vcpu.h"
 
 struct svm_vm {
-    hpa_t iopm;  /* three pages: a bit a port */
-    hpa_t msrpm; /* two pages: two bits an MSR */
+    hpa_t iopm;               /* three pages: a bit a port */
+    hpa_t msrpm;              /* two pages: two bits an MSR */
     uint64_t slat_generation; /* counts changes of the tables that a TLB may still have */
 };
 
@@ -23,7 +23,7 @@ struct svm_vcpu {
     uint64_t asid_generation; /* its ASID is good while this is the CPU's; 0: needs a new one */
     uint64_t slat_generation; /* of the VM when it last got an ASID */
     bool nmi_blocked;         /* from the injection of an NMI to the end of its IRET */
-    bool stepping_iret;       /* IRET is being stepped over, for the CPU does not tell when it is done */
+    bool stepping_iret; /* IRET is being stepped over, for the CPU does not tell when it is done */
 };
 
 /* Behind cpu->backend: the host save area of VMRUN, the host's part of VMLOAD and VMSAVE, ASIDs. */

@@ -13,12 +13,13 @@
 
 /* ---- The control area ----------------------------------------------------------------------- */
 
-#define INTERCEPTS3                                                                                            \
-    (SVM_INTR | SVM_NMI | SVM_SMI | SVM_INIT | SVM_RDPMC | SVM_CPUID | SVM_INVD | SVM_HLT | SVM_INVLPGA |      \
-     SVM_IOIO_PROT | SVM_MSR_PROT | SVM_TASK_SWITCH | SVM_FERR_FREEZE | SVM_SHUTDOWN)
-#define INTERCEPTS4                                                                                            \
-    (SVM_VMRUN | SVM_VMMCALL | SVM_VMLOAD | SVM_VMSAVE | SVM_STGI | SVM_CLGI | SVM_SKINIT | SVM_WBINVD |       \
-     SVM_MONITOR | SVM_MWAIT | SVM_MWAIT_ARMED | SVM_XSETBV | SVM_RDPRU)
+#define INTERCEPTS3                                                                         \
+    (SVM_INTR | SVM_NMI | SVM_SMI | SVM_INIT | SVM_RDPMC | SVM_CPUID | SVM_INVD | SVM_HLT | \
+     SVM_INVLPGA | SVM_IOIO_PROT | SVM_MSR_PROT | SVM_TASK_SWITCH | SVM_FERR_FREEZE |       \
+     SVM_SHUTDOWN)
+#define INTERCEPTS4                                                                         \
+    (SVM_VMRUN | SVM_VMMCALL | SVM_VMLOAD | SVM_VMSAVE | SVM_STGI | SVM_CLGI | SVM_SKINIT | \
+     SVM_WBINVD | SVM_MONITOR | SVM_MWAIT | SVM_MWAIT_ARMED | SVM_XSETBV | SVM_RDPRU)
 #define EXCEPTIONS_ALWAYS (1u << VEC_DB | 1u << VEC_AC | 1u << VEC_MC)
 
 /* A CR0 that the guest reads is the hardware's only while nothing is hidden from it. */
@@ -26,7 +27,8 @@ static void update_cr_intercepts(struct svm_vcpu *svm)
 {
     uint32_t reads = svm->cr0_hidden == CR0_NE ? 0 : SVM_CR_READ(0);
 
-    vmcb_set_intercept_cr(svm->vmcb, reads | SVM_CR_WRITE(0) | SVM_CR_WRITE(4) | SVM_CR_READ(8) | SVM_CR_WRITE(8));
+    vmcb_set_intercept_cr(svm->vmcb, reads | SVM_CR_WRITE(0) | SVM_CR_WRITE(4) | SVM_CR_READ(8) |
+                                         SVM_CR_WRITE(8));
 }
 
 void svm_vmcb_reset(struct svm_vcpu *svm, const struct svm_vm *vm, const struct slat *slat)
@@ -59,7 +61,10 @@ struct plain_reg {
     uint16_t clean;
 };
 
-#define PLAIN(field, clean_bit) {offsetof(struct vmcb, field), (uint16_t)(clean_bit)}
+#define PLAIN(field, clean_bit)                             \
+    {                                                       \
+        offsetof(struct vmcb, field), (uint16_t)(clean_bit) \
+    }
 
 static const struct plain_reg plain_regs[VCPU_REG_COUNT] = {
     [VCPU_RSP] = PLAIN(rsp, 0),
@@ -83,7 +88,8 @@ static const struct plain_reg plain_regs[VCPU_REG_COUNT] = {
 
 static uint64_t get_blocking(const struct svm_vcpu *svm)
 {
-    return (svm->vmcb->int_state & VMCB_INT_SHADOW ? BLOCKING_STI : 0) | (svm->nmi_blocked ? BLOCKING_NMI : 0);
+    return (svm->vmcb->int_state & VMCB_INT_SHADOW ? BLOCKING_STI : 0) |
+           (svm->nmi_blocked ? BLOCKING_NMI : 0);
 }
 
 /* AMD-V has one shadow for STI and MOV SS. */
@@ -91,7 +97,8 @@ static void set_blocking(struct svm_vcpu *svm, uint64_t value)
 {
     bool shadow = value & (BLOCKING_STI | BLOCKING_MOV_SS);
 
-    svm->vmcb->int_state = (svm->vmcb->int_state & ~(uint64_t)VMCB_INT_SHADOW) | (shadow ? VMCB_INT_SHADOW : 0);
+    svm->vmcb->int_state =
+        (svm->vmcb->int_state & ~(uint64_t)VMCB_INT_SHADOW) | (shadow ? VMCB_INT_SHADOW : 0);
     svm->nmi_blocked = value & BLOCKING_NMI;
     if (!svm->nmi_blocked)
         vmcb_set_intercept3(svm->vmcb, svm->vmcb->intercept3_ & ~(uint32_t)SVM_IRET);
@@ -142,17 +149,24 @@ void svm_set_reg(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value)
 /* ---- Segments ------------------------------------------------------------------------------- */
 
 static const struct plain_reg segments[SEG_COUNT] = {
-    [SEG_ES] = PLAIN(es_, VMCB_CLEAN_SEG),     [SEG_CS] = PLAIN(cs_, VMCB_CLEAN_SEG),
-    [SEG_SS] = PLAIN(ss_, VMCB_CLEAN_SEG),     [SEG_DS] = PLAIN(ds_, VMCB_CLEAN_SEG),
-    [SEG_FS] = PLAIN(fs, 0),                   [SEG_GS] = PLAIN(gs, 0),
-    [SEG_LDTR] = PLAIN(ldtr, 0),               [SEG_TR] = PLAIN(tr, 0),
-    [SEG_GDTR] = PLAIN(gdtr_, VMCB_CLEAN_DT),  [SEG_IDTR] = PLAIN(idtr_, VMCB_CLEAN_DT),
+    [SEG_ES] = PLAIN(es_, VMCB_CLEAN_SEG),
+    [SEG_CS] = PLAIN(cs_, VMCB_CLEAN_SEG),
+    [SEG_SS] = PLAIN(ss_, VMCB_CLEAN_SEG),
+    [SEG_DS] = PLAIN(ds_, VMCB_CLEAN_SEG),
+    [SEG_FS] = PLAIN(fs, 0),
+    [SEG_GS] = PLAIN(gs, 0),
+    [SEG_LDTR] = PLAIN(ldtr, 0),
+    [SEG_TR] = PLAIN(tr, 0),
+    [SEG_GDTR] = PLAIN(gdtr_, VMCB_CLEAN_DT),
+    [SEG_IDTR] = PLAIN(idtr_, VMCB_CLEAN_DT),
 };
 
-/* VT-x's attributes have a gap of four bits that AMD-V's have not, and an "unusable" bit that is here P = 0. */
+/* VT-x's attributes have a gap of four bits that AMD-V's have not, and an "unusable" bit that is
+ * here P = 0. */
 void svm_get_seg(const struct vcpu *vcpu, enum vcpu_seg seg, struct segment *out)
 {
-    const struct vmcb_seg *in = (const struct vmcb_seg *)((const char *)to_svm(vcpu)->vmcb + segments[seg].offset);
+    const struct vmcb_seg *in =
+        (const struct vmcb_seg *)((const char *)to_svm(vcpu)->vmcb + segments[seg].offset);
     uint32_t attributes = (in->attributes & 0xffu) | (in->attributes & 0xf00u) << 4;
 
     if (!(attributes & SEG_ATTR_P) && seg < SEG_GDTR)
@@ -166,8 +180,9 @@ void svm_set_seg(struct vcpu *vcpu, enum vcpu_seg seg, const struct segment *in)
     struct vmcb_seg *out = (struct vmcb_seg *)((char *)vmcb + segments[seg].offset);
     uint32_t attributes = in->attributes & SEG_ATTR_UNUSABLE ? 0 : in->attributes;
 
-    *out = (struct vmcb_seg){
-        in->selector, (uint16_t)((attributes & 0xff) | ((attributes >> 4) & 0xf00)), in->limit, in->base};
+    *out = (struct vmcb_seg){in->selector,
+                             (uint16_t)((attributes & 0xff) | ((attributes >> 4) & 0xf00)),
+                             in->limit, in->base};
     vmcb->clean &= ~(uint32_t)segments[seg].clean;
     if (seg == SEG_SS)
         vmcb_set_cpl(vmcb, (uint8_t)SEG_ATTR_DPL(in->attributes));
@@ -175,39 +190,79 @@ void svm_set_seg(struct vcpu *vcpu, enum vcpu_seg seg, const struct segment *in)
 
 /* ---- Printing ------------------------------------------------------------------------------- */
 
-#define ROW(field) {#field, offsetof(struct vmcb, field), sizeof(((struct vmcb *)0)->field)}
+#define ROW(field)                                                              \
+    {                                                                           \
+#field, offsetof(struct vmcb, field), sizeof(((struct vmcb *)0)->field) \
+    }
 
 static const struct {
     const char *name;
     uint16_t offset;
     uint16_t size;
 } rows[] = {
-    ROW(intercept_cr_), ROW(intercept_dr_),  ROW(intercept_exc_), ROW(intercept3_),   ROW(intercept4_),
-    ROW(iopm_),         ROW(msrpm_),         ROW(tsc_offset_),    ROW(asid_),         ROW(tlb_control),
-    ROW(v_intr_),       ROW(int_state),      ROW(exit_code),      ROW(exit_info1),    ROW(exit_info2),
-    ROW(exit_int_info), ROW(np_control_),    ROW(event_inj),      ROW(n_cr3_),        ROW(clean),
-    ROW(next_rip),      ROW(cpl_),           ROW(efer_),          ROW(cr4_),          ROW(cr3_),
-    ROW(cr0_),          ROW(dr7_),           ROW(dr6_),           ROW(rflags),        ROW(rip),
-    ROW(rsp),           ROW(rax),            ROW(star),           ROW(lstar),         ROW(cstar),
-    ROW(sfmask),        ROW(kernel_gs_base), ROW(sysenter_cs),    ROW(sysenter_esp),  ROW(sysenter_eip),
-    ROW(cr2_),          ROW(pat_),           ROW(debugctl_),
+    ROW(intercept_cr_),
+    ROW(intercept_dr_),
+    ROW(intercept_exc_),
+    ROW(intercept3_),
+    ROW(intercept4_),
+    ROW(iopm_),
+    ROW(msrpm_),
+    ROW(tsc_offset_),
+    ROW(asid_),
+    ROW(tlb_control),
+    ROW(v_intr_),
+    ROW(int_state),
+    ROW(exit_code),
+    ROW(exit_info1),
+    ROW(exit_info2),
+    ROW(exit_int_info),
+    ROW(np_control_),
+    ROW(event_inj),
+    ROW(n_cr3_),
+    ROW(clean),
+    ROW(next_rip),
+    ROW(cpl_),
+    ROW(efer_),
+    ROW(cr4_),
+    ROW(cr3_),
+    ROW(cr0_),
+    ROW(dr7_),
+    ROW(dr6_),
+    ROW(rflags),
+    ROW(rip),
+    ROW(rsp),
+    ROW(rax),
+    ROW(star),
+    ROW(lstar),
+    ROW(cstar),
+    ROW(sfmask),
+    ROW(kernel_gs_base),
+    ROW(sysenter_cs),
+    ROW(sysenter_esp),
+    ROW(sysenter_eip),
+    ROW(cr2_),
+    ROW(pat_),
+    ROW(debugctl_),
 };
 
 void svm_dump(struct vcpu *vcpu)
 {
-    static const char *const names[] = {"es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr", "gdtr", "idtr"};
+    static const char *const names[] = {"es", "cs",   "ss", "ds",   "fs",
+                                        "gs", "ldtr", "tr", "gdtr", "idtr"};
     const char *vmcb = (const char *)to_svm(vcpu)->vmcb;
 
     for (unsigned int i = 0; i < ARRAY_SIZE(rows); i++) {
         uint64_t value = 0;
 
         memcpy(&value, vmcb + rows[i].offset, MIN(rows[i].size, sizeof(value)));
-        log_error("vmcb: %03x %-15s 0x%llx", rows[i].offset, rows[i].name, (unsigned long long)value);
+        log_error("vmcb: %03x %-15s 0x%llx", rows[i].offset, rows[i].name,
+                  (unsigned long long)value);
     }
     for (unsigned int i = 0; i < SEG_COUNT; i++) {
         const struct vmcb_seg *seg = (const struct vmcb_seg *)(vmcb + segments[i].offset);
 
-        log_error("vmcb: %03x %-5s %04x attributes %03x limit %08x base 0x%llx", segments[i].offset, names[i],
-                  seg->selector, seg->attributes, seg->limit, (unsigned long long)seg->base);
+        log_error("vmcb: %03x %-5s %04x attributes %03x limit %08x base 0x%llx", segments[i].offset,
+                  names[i], seg->selector, seg->attributes, seg->limit,
+                  (unsigned long long)seg->base);
     }
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The virtual machine control block, APM vol 2, "Layout of VMCB": fields, control bits, exit codes.  Fields that
- * a clean bit covers have a name that ends in '_' and are written through their setter only, so that none is
- * written without the CPU being told.
+ * The virtual machine control block, APM vol 2, "Layout of VMCB": fields, control bits, exit codes.
+ * Fields that a clean bit covers have a name that ends in '_' and are written through their setter
+ * only, so that none is written without the CPU being told.
  */
 #pragma once
 
@@ -13,44 +13,45 @@
 
 /* ---- Intercepts ----------------------------------------------------------------------------- */
 
-/* Word 0: reads of CR0 to CR15 (15:0), writes (31:16).  Word 1: the same of DR.  Word 2: exceptions. */
+/* Word 0: reads of CR0 to CR15 (15:0), writes (31:16).  Word 1: the same of DR.  Word 2:
+ * exceptions. */
 #define SVM_CR_READ(n)  (1u << (n))
 #define SVM_CR_WRITE(n) (1u << (16 + (n)))
 #define SVM_DR_ALL      0xffffffffu
 
 /* Word 3 */
-#define SVM_INTR         BIT(0)
-#define SVM_NMI          BIT(1)
-#define SVM_SMI          BIT(2)
-#define SVM_INIT         BIT(3)
-#define SVM_VINTR        BIT(4)
-#define SVM_CR0_SEL      BIT(5)
-#define SVM_IDTR_READ    BIT(6)
-#define SVM_GDTR_READ    BIT(7)
-#define SVM_LDTR_READ    BIT(8)
-#define SVM_TR_READ      BIT(9)
-#define SVM_IDTR_WRITE   BIT(10)
-#define SVM_GDTR_WRITE   BIT(11)
-#define SVM_LDTR_WRITE   BIT(12)
-#define SVM_TR_WRITE     BIT(13)
-#define SVM_RDTSC        BIT(14)
-#define SVM_RDPMC        BIT(15)
-#define SVM_PUSHF        BIT(16)
-#define SVM_POPF         BIT(17)
-#define SVM_CPUID        BIT(18)
-#define SVM_RSM          BIT(19)
-#define SVM_IRET         BIT(20)
-#define SVM_INTN         BIT(21)
-#define SVM_INVD         BIT(22)
-#define SVM_PAUSE        BIT(23)
-#define SVM_HLT          BIT(24)
-#define SVM_INVLPG       BIT(25)
-#define SVM_INVLPGA      BIT(26)
-#define SVM_IOIO_PROT    BIT(27)
-#define SVM_MSR_PROT     BIT(28)
-#define SVM_TASK_SWITCH  BIT(29)
-#define SVM_FERR_FREEZE  BIT(30)
-#define SVM_SHUTDOWN     BIT(31)
+#define SVM_INTR        BIT(0)
+#define SVM_NMI         BIT(1)
+#define SVM_SMI         BIT(2)
+#define SVM_INIT        BIT(3)
+#define SVM_VINTR       BIT(4)
+#define SVM_CR0_SEL     BIT(5)
+#define SVM_IDTR_READ   BIT(6)
+#define SVM_GDTR_READ   BIT(7)
+#define SVM_LDTR_READ   BIT(8)
+#define SVM_TR_READ     BIT(9)
+#define SVM_IDTR_WRITE  BIT(10)
+#define SVM_GDTR_WRITE  BIT(11)
+#define SVM_LDTR_WRITE  BIT(12)
+#define SVM_TR_WRITE    BIT(13)
+#define SVM_RDTSC       BIT(14)
+#define SVM_RDPMC       BIT(15)
+#define SVM_PUSHF       BIT(16)
+#define SVM_POPF        BIT(17)
+#define SVM_CPUID       BIT(18)
+#define SVM_RSM         BIT(19)
+#define SVM_IRET        BIT(20)
+#define SVM_INTN        BIT(21)
+#define SVM_INVD        BIT(22)
+#define SVM_PAUSE       BIT(23)
+#define SVM_HLT         BIT(24)
+#define SVM_INVLPG      BIT(25)
+#define SVM_INVLPGA     BIT(26)
+#define SVM_IOIO_PROT   BIT(27)
+#define SVM_MSR_PROT    BIT(28)
+#define SVM_TASK_SWITCH BIT(29)
+#define SVM_FERR_FREEZE BIT(30)
+#define SVM_SHUTDOWN    BIT(31)
 
 /* Word 4 */
 #define SVM_VMRUN         BIT(0)
@@ -124,19 +125,19 @@
 #define VMCB_TLB_FLUSH_ALL  1u
 #define VMCB_TLB_FLUSH_ASID 3u
 
-#define VMCB_V_TPR        BITS(~0ull, 7, 0)
-#define VMCB_V_IRQ        BIT(8)
-#define VMCB_VGIF         BIT(9)
-#define VMCB_V_PRIORITY   (0xfull << 16)
-#define VMCB_V_IGN_TPR    BIT(20)
-#define VMCB_V_MASKING    BIT(24)
-#define VMCB_VGIF_ENABLE  BIT(25)
-#define VMCB_AVIC_ENABLE  BIT(31)
-#define VMCB_V_VECTOR(v)  ((uint64_t)(v) << 32)
+#define VMCB_V_TPR       BITS(~0ull, 7, 0)
+#define VMCB_V_IRQ       BIT(8)
+#define VMCB_VGIF        BIT(9)
+#define VMCB_V_PRIORITY  (0xfull << 16)
+#define VMCB_V_IGN_TPR   BIT(20)
+#define VMCB_V_MASKING   BIT(24)
+#define VMCB_VGIF_ENABLE BIT(25)
+#define VMCB_AVIC_ENABLE BIT(31)
+#define VMCB_V_VECTOR(v) ((uint64_t)(v) << 32)
 
-#define VMCB_INT_SHADOW   BIT(0)
-#define VMCB_GUEST_INT    BIT(1)
-#define VMCB_NP_ENABLE    BIT(0)
+#define VMCB_INT_SHADOW BIT(0)
+#define VMCB_GUEST_INT  BIT(1)
+#define VMCB_NP_ENABLE  BIT(0)
 
 /* EVENTINJ and EXITINTINFO */
 #define VMCB_EVENT_INTR      (0ull << 8)
@@ -189,36 +190,36 @@ struct vmcb_seg {
 };
 
 struct vmcb {
-    uint32_t intercept_cr_;     /* 000 [I] */
-    uint32_t intercept_dr_;     /* 004 [I] */
-    uint32_t intercept_exc_;    /* 008 [I] */
-    uint32_t intercept3_;       /* 00c [I] */
-    uint32_t intercept4_;       /* 010 [I] */
-    uint32_t intercept5_;       /* 014 [I] */
+    uint32_t intercept_cr_;  /* 000 [I] */
+    uint32_t intercept_dr_;  /* 004 [I] */
+    uint32_t intercept_exc_; /* 008 [I] */
+    uint32_t intercept3_;    /* 00c [I] */
+    uint32_t intercept4_;    /* 010 [I] */
+    uint32_t intercept5_;    /* 014 [I] */
     uint8_t reserved018[0x24];
-    uint16_t pause_threshold_;  /* 03c [I] */
-    uint16_t pause_count_;      /* 03e [I] */
-    uint64_t iopm_;             /* 040 [IOPM] */
-    uint64_t msrpm_;            /* 048 [IOPM] */
-    uint64_t tsc_offset_;       /* 050 [I] */
-    uint32_t asid_;             /* 058 [ASID] */
-    uint32_t tlb_control;       /* 05c */
-    uint64_t v_intr_;           /* 060 [TPR] */
-    uint64_t int_state;         /* 068 */
-    uint64_t exit_code;         /* 070 */
-    uint64_t exit_info1;        /* 078 */
-    uint64_t exit_info2;        /* 080 */
-    uint64_t exit_int_info;     /* 088 */
-    uint64_t np_control_;       /* 090 [NP] */
+    uint16_t pause_threshold_; /* 03c [I] */
+    uint16_t pause_count_;     /* 03e [I] */
+    uint64_t iopm_;            /* 040 [IOPM] */
+    uint64_t msrpm_;           /* 048 [IOPM] */
+    uint64_t tsc_offset_;      /* 050 [I] */
+    uint32_t asid_;            /* 058 [ASID] */
+    uint32_t tlb_control;      /* 05c */
+    uint64_t v_intr_;          /* 060 [TPR] */
+    uint64_t int_state;        /* 068 */
+    uint64_t exit_code;        /* 070 */
+    uint64_t exit_info1;       /* 078 */
+    uint64_t exit_info2;       /* 080 */
+    uint64_t exit_int_info;    /* 088 */
+    uint64_t np_control_;      /* 090 [NP] */
     uint8_t reserved098[0x10];
-    uint64_t event_inj;         /* 0a8 */
-    uint64_t n_cr3_;            /* 0b0 [NP] */
-    uint64_t lbr_control_;      /* 0b8 [LBR] */
-    uint32_t clean;             /* 0c0 */
+    uint64_t event_inj;    /* 0a8 */
+    uint64_t n_cr3_;       /* 0b0 [NP] */
+    uint64_t lbr_control_; /* 0b8 [LBR] */
+    uint32_t clean;        /* 0c0 */
     uint32_t reserved0c4;
-    uint64_t next_rip;          /* 0c8 */
-    uint8_t fetched;            /* 0d0 */
-    uint8_t insn_bytes[15];     /* 0d1 */
+    uint64_t next_rip;      /* 0c8 */
+    uint8_t fetched;        /* 0d0 */
+    uint8_t insn_bytes[15]; /* 0d1 */
     uint8_t reserved0e0[0x320];
 
     struct vmcb_seg es_, cs_, ss_, ds_; /* 400 [SEG] */
@@ -228,27 +229,27 @@ struct vmcb {
     struct vmcb_seg idtr_;              /* 480 [DT] */
     struct vmcb_seg tr;                 /* 490: by VMLOAD and VMSAVE only */
     uint8_t reserved4a0[0x2b];
-    uint8_t cpl_;                       /* 4cb [SEG] */
+    uint8_t cpl_; /* 4cb [SEG] */
     uint32_t reserved4cc;
-    uint64_t efer_;                     /* 4d0 [CRX] */
+    uint64_t efer_; /* 4d0 [CRX] */
     uint8_t reserved4d8[0x70];
-    uint64_t cr4_;                      /* 548 [CRX] */
-    uint64_t cr3_;                      /* 550 [CRX] */
-    uint64_t cr0_;                      /* 558 [CRX] */
-    uint64_t dr7_;                      /* 560 [DRX] */
-    uint64_t dr6_;                      /* 568 [DRX] */
-    uint64_t rflags;                    /* 570 */
-    uint64_t rip;                       /* 578 */
+    uint64_t cr4_;   /* 548 [CRX] */
+    uint64_t cr3_;   /* 550 [CRX] */
+    uint64_t cr0_;   /* 558 [CRX] */
+    uint64_t dr7_;   /* 560 [DRX] */
+    uint64_t dr6_;   /* 568 [DRX] */
+    uint64_t rflags; /* 570 */
+    uint64_t rip;    /* 578 */
     uint8_t reserved580[0x58];
-    uint64_t rsp;                       /* 5d8 */
+    uint64_t rsp; /* 5d8 */
     uint8_t reserved5e0[0x18];
-    uint64_t rax;                       /* 5f8 */
-    uint64_t star, lstar, cstar, sfmask, kernel_gs_base;   /* 600: by VMLOAD and VMSAVE only */
-    uint64_t sysenter_cs, sysenter_esp, sysenter_eip;      /* 628: likewise */
-    uint64_t cr2_;                      /* 640 [CR2] */
+    uint64_t rax;                                        /* 5f8 */
+    uint64_t star, lstar, cstar, sfmask, kernel_gs_base; /* 600: by VMLOAD and VMSAVE only */
+    uint64_t sysenter_cs, sysenter_esp, sysenter_eip;    /* 628: likewise */
+    uint64_t cr2_;                                       /* 640 [CR2] */
     uint8_t reserved648[0x20];
-    uint64_t pat_;                      /* 668 [NP] */
-    uint64_t debugctl_;                 /* 670 [LBR] */
+    uint64_t pat_;      /* 668 [NP] */
+    uint64_t debugctl_; /* 670 [LBR] */
     uint8_t reserved678[0x988];
 };
 
@@ -267,11 +268,11 @@ STATIC_ASSERT(offsetof(struct vmcb, cr2_) == 0x640, "VMCB layout");
 STATIC_ASSERT(offsetof(struct vmcb, pat_) == 0x668, "VMCB layout");
 
 /* vmcb_set_NAME(): write the field and clear its clean bit. */
-#define VMCB_SETTER(field, type, clean_bit)                                                        \
-    static inline void vmcb_set_##field(struct vmcb *vmcb, type value)                             \
-    {                                                                                              \
-        vmcb->field##_ = value;                                                                    \
-        vmcb->clean &= ~(uint32_t)(clean_bit);                                                     \
+#define VMCB_SETTER(field, type, clean_bit)                            \
+    static inline void vmcb_set_##field(struct vmcb *vmcb, type value) \
+    {                                                                  \
+        vmcb->field##_ = value;                                        \
+        vmcb->clean &= ~(uint32_t)(clean_bit);                         \
     }
 
 VMCB_SETTER(intercept_cr, uint32_t, VMCB_CLEAN_I)
