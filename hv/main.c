@@ -10,16 +10,13 @@
 #include "arch/x86/tsc.h"
 #include "boot/boot_info.h"
 #include "drivers/acpi.h"
-#include "drivers/hpet.h"
-#include "drivers/i8259.h"
-#include "drivers/ioapic.h"
-#include "drivers/pci.h"
 #include "drivers/power.h"
 #include "drivers/rtc.h"
 #include "hv/backend.h"
 #include "hv/board.h"
 #include "hv/console.h"
 #include "hv/exit.h"
+#include "hv/host.h"
 #include "hv/log.h"
 #include "hv/mem.h"
 #include "hv/monitor/monitor.h"
@@ -95,16 +92,6 @@ static void init_panic(void)
 
 /* ---- Start-up ------------------------------------------------------------------------------- */
 
-/* What firmware left running may still do DMA or interrupt. */
-static void quiet_machine(const struct boot_info *info)
-{
-    acpi_init(info->rsdp);
-    pci_stop_dma();
-    i8259_disable();
-    hpet_disable_interrupts(acpi_info()->hpet);
-    ioapic_init(acpi_info());
-}
-
 static void start_clock(void)
 {
     lapic_init();
@@ -136,12 +123,16 @@ static void main_on_own_stack(void *argument)
 {
     const struct boot_info *info = argument;
 
+    host_init(info);
+    start_clock();
+    log_info("cpu: %s, %s", host_cpuid.vendor_name, host_cpuid.brand);
+    log_info("memory: %llu MiB, %llu free", (unsigned long long)mem_total_pages() >> 8,
+             (unsigned long long)mem_free_pages() >> 8);
     fpu_init();
     mem_set_pause_hook(let_interrupts_in);
     start_virtualization();
     sched_init_cpu();
     console_enable_interrupts();
-    power_init(info->system_table, paging_runtime_services_cr3());
     monitor_init();
     vm_create_all(info);
     vm_start_all();
@@ -163,11 +154,6 @@ void hv_main(const struct boot_info *info)
     paging_init(info);
     info = phys_to_virt(HPA((uint64_t)info));
     panic_init(info);
-    quiet_machine(info);
-    start_clock();
-    log_info("cpu: %s, %s", host_cpuid.vendor_name, host_cpuid.brand);
-    log_info("memory: %llu MiB, %llu free", (unsigned long long)mem_total_pages() >> 8,
-             (unsigned long long)mem_free_pages() >> 8);
     cpu_init_boot();
     cpu_start_on_own_stack(main_on_own_stack, (void *)(uintptr_t)info);
 }
