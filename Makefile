@@ -87,6 +87,12 @@ HOST_TESTS += acpi_tables
 HOST_SRC_acpi_tables := drivers/acpi_tables.c
 HOST_TESTS += rtc
 HOST_SRC_rtc := drivers/rtc.c
+HOST_TESTS += memmap
+HOST_SRC_memmap := boot/memmap.c
+HOST_TESTS += boot_elf
+HOST_SRC_boot_elf := boot/elf.c
+HOST_TESTS += boot_tables
+HOST_SRC_boot_tables := boot/tables.c
 
 # (fuzz targets)
 HOST_FUZZ += insn
