@@ -94,7 +94,6 @@ static void init_panic(void)
 
 static void start_clock(void)
 {
-    lapic_init();
     if (!tsc_calibrate(acpi_pm_timer_port()))
         panic("tsc: no timer to measure it against");
     log_info("tsc: %llu kHz by %s%s", (unsigned long long)tsc_hz() / 1000, tsc_info.source,
@@ -154,6 +153,7 @@ void hv_main(const struct boot_info *info)
     paging_init(info);
     info = phys_to_virt(HPA((uint64_t)info));
     panic_init(info);
+    lapic_init();
     cpu_init_boot();
     cpu_start_on_own_stack(main_on_own_stack, (void *)(uintptr_t)info);
 }
