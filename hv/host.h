@@ -8,7 +8,7 @@
 struct boot_info;
 
 /*
- * After paging_init() and cpu_init_boot(), before tsc_calibrate(): reads the ACPI tables, masks the
+ * After paging_init(), before tsc_calibrate(): reads the ACPI tables, masks the
  * interrupt controllers and the HPET, turns bus mastering off, prepares power-off.  Logs a line for
  * each.
  */

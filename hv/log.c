@@ -28,7 +28,6 @@ static struct {
 } ring = {.level = LOG_INFO};
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
-static const char *const marks[] = {"error: ", "warning: ", "", ""};
 
 static uint8_t at(uint32_t place)
 {
@@ -72,8 +71,7 @@ void log_line(enum log_level level, const char *format, ...)
     uint64_t us = time_ns() / 1000;
     va_list arguments;
 
-    size_t size =
-        str_format(text, sizeof(text), "[%5lu.%06lu] %s", us / 1000000, us % 1000000, marks[level]);
+    size_t size = str_format(text, sizeof(text), "[%5lu.%06lu] ", us / 1000000, us % 1000000);
     va_start(arguments, format);
     size += str_vformat(text + size, sizeof(text) - size, format, arguments);
     va_end(arguments);

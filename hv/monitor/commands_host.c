@@ -33,13 +33,12 @@ static void print_cpu(void)
     console_print("cpus: %u online; local apic in %s mode, timer by %s\n", cpu_count,
                   lapic_is_x2apic() ? "x2apic" : "xapic",
                   lapic_has_deadline() ? "tsc deadline" : "count-down");
-    console_print("tsc: %lu.%03lu MHz, measured against %s; cpuid says %lu.%03lu MHz (%s); %s\n",
-                  tsc_info.hz / 1000000, tsc_info.hz / 1000 % 1000, tsc_info.source,
-                  tsc_info.cpuid_hz / 1000000, tsc_info.cpuid_hz / 1000 % 1000,
-                  !tsc_info.cpuid_hz      ? "nothing"
-                  : tsc_info.cpuid_agrees ? "agrees"
-                                          : "not believed",
+    console_print("tsc: %lu.%03lu MHz, measured against %s, %s\n", tsc_info.hz / 1000000,
+                  tsc_info.hz / 1000 % 1000, tsc_info.source,
                   tsc_info.invariant ? "invariant" : "not said to be invariant");
+    if (tsc_info.cpuid_hz)
+        console_print("tsc: cpuid says %lu.%03lu MHz, which is %s\n", tsc_info.cpuid_hz / 1000000,
+                      tsc_info.cpuid_hz / 1000 % 1000, tsc_info.cpuid_agrees ? "right" : "wrong");
 }
 
 static void print_features(void)

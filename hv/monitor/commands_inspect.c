@@ -73,10 +73,11 @@ static void print_control(struct vcpu *vcpu)
     for (unsigned int i = 0; i < ARRAY_SIZE(control_names); i++)
         console_print("%-7s %016lx%s", control_names[i].name,
                       backend->get_reg(vcpu, control_names[i].reg), i % 3 == 2 ? "\n" : "  ");
-    console_print("blocking:%s%s%s%s  pending: %s%s\n", blocking & BLOCKING_STI ? " sti" : "",
+    console_print("blocking:%s%s%s%s  pending:%s%s%s\n", blocking & BLOCKING_STI ? " sti" : "",
                   blocking & BLOCKING_MOV_SS ? " mov-ss" : "",
                   blocking & BLOCKING_NMI ? " nmi" : "", blocking ? "" : " none",
-                  vcpu->exception.type ? "exception " : "", vcpu->nmi_pending ? "nmi" : "");
+                  vcpu->exception.type ? " exception" : "", vcpu->nmi_pending ? " nmi" : "",
+                  vcpu->exception.type || vcpu->nmi_pending ? "" : " none");
 }
 
 static void regs(const struct command_args *args)

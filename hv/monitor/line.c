@@ -221,7 +221,8 @@ static void enter(struct line *line)
 {
     char text[LINE_SIZE + 1];
 
-    move_to(line, line->length);
+    if (line->cursor != line->length)
+        move_to(line, line->length);
     write_string(line, "\n");
     remember(line);
     memcpy(text, line->text, line->length + 1);
