@@ -3,6 +3,7 @@
  * The layouts that assembly uses.  Compiled to assembly, never linked: the build turns each marker
  * into a %define of build/asm_offsets.inc.
  */
+#include "arch/vmx/fields.h"
 #include "arch/x86/cpu.h"
 #include "arch/x86/idt.h"
 #include "hv/vcpu.h"
@@ -34,4 +35,5 @@ void asm_offsets(void)
     GPR(R14, 14);
     GPR(R15, 15);
     DEF(ISR_HAS_ERROR_CODE, VEC_HAS_ERROR_CODE);
+    DEF(VMCS_HOST_RSP, VMCS_HOST_RSP);
 }
