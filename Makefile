@@ -95,6 +95,9 @@ HOST_TESTS += boot_elf
 HOST_SRC_boot_elf := boot/elf.c
 HOST_TESTS += boot_tables
 HOST_SRC_boot_tables := boot/tables.c
+HOST_TESTS += kvm_clock
+HOST_SRC_kvm_clock := hv/pv/kvm_clock.c
+HOST_LIBS_kvm_clock := -lm
 
 # (fuzz targets)
 HOST_FUZZ += insn

@@ -151,12 +151,17 @@ void board_set_date(uint64_t unix_time)
     boot_unix_time = unix_time - time_ns() / 1000000000;
 }
 
+uint64_t board_date_ns(void)
+{
+    return boot_unix_time * 1000000000 + time_ns();
+}
+
 /* ---- Reset ---------------------------------------------------------------------------------- */
 
 static void reset_clock(struct vm *vm, const struct vclock *clock)
 {
     const struct vcmos_config cmos = {
-        .unix_time = boot_unix_time + time_ns() / 1000000000,
+        .unix_time = board_date_ns() / 1000000000,
         .ram_below_4g = layout_low_size(vm->config->memory),
         .ram_above_4g = layout_high_size(vm->config->memory),
     };

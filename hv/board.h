@@ -8,6 +8,8 @@ struct vm;
 
 /* The date now, seconds since 1970: what the guests' clocks start from. */
 void board_set_date(uint64_t unix_time);
+/* The date now, in nanoseconds since 1970. */
+uint64_t board_date_ns(void);
 void board_init(struct vm *vm);
 /* All devices as after power on; the guest's clock shows 0. */
 void board_reset(struct vm *vm);

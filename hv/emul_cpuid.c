@@ -8,20 +8,16 @@
 
 #include "arch/x86/cpuid.h"
 #include "arch/x86/regs.h"
+#include "hv/pv/kvm_clock.h"
 #include "hv/util.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
-#define KVM_LEAF_SIGNATURE 0x40000000u
-#define KVM_LEAF_FEATURES  0x40000001u
-#define MICA_LEAF          0x40000100u
-#define EXTENDED_BASE      0x80000000u
+#define MICA_LEAF     0x40000100u
+#define EXTENDED_BASE 0x80000000u
 
 #define MAX_BASIC_LEAF    0x1fu
 #define MAX_EXTENDED_LEAF 0x8000001eu
-
-/* KVM_CPUID_FEATURES: port 80h need not be written to wait. */
-#define KVM_FEATURE_NOP_IO_DELAY BIT(1)
 
 /* ---- The policy ----------------------------------------------------------------------------- */
 
@@ -234,14 +230,13 @@ static void leaf_ext1e(const struct vcpu *vcpu, struct cpuid_regs *out)
         *out = (struct cpuid_regs){.eax = vcpu->id, .ebx = vcpu->id};
 }
 
-/* "KVMKVMKVM": with it, and without any of its features yet, Linux uses x2APIC without interrupt
- * remapping. */
+/* "KVMKVMKVM": with it Linux also uses x2APIC without interrupt remapping. */
 static void leaf_kvm(uint32_t leaf, struct cpuid_regs *out)
 {
-    if (leaf == KVM_LEAF_SIGNATURE)
-        *out = (struct cpuid_regs){KVM_LEAF_FEATURES, 0x4b4d564b, 0x564b4d56, 0x0000004d};
+    if (leaf == KVM_CPUID_SIGNATURE)
+        *out = (struct cpuid_regs){KVM_CPUID_FEATURES, 0x4b4d564b, 0x564b4d56, 0x0000004d};
     else
-        *out = (struct cpuid_regs){.eax = KVM_FEATURE_NOP_IO_DELAY};
+        *out = (struct cpuid_regs){.eax = kvm_features()};
 }
 
 /* "MicaMicaMica"; EAX is the last leaf of the range. */
@@ -271,7 +266,7 @@ static bool is_hypervisor_leaf(uint32_t leaf)
 
 static void hypervisor_leaf(uint32_t leaf, struct cpuid_regs *out)
 {
-    if (leaf == KVM_LEAF_SIGNATURE || leaf == KVM_LEAF_FEATURES)
+    if (leaf == KVM_CPUID_SIGNATURE || leaf == KVM_CPUID_FEATURES)
         leaf_kvm(leaf, out);
     else if (leaf == MICA_LEAF)
         leaf_mica(out);

@@ -3,7 +3,7 @@
 #include "hv/emul.h"
 
 #include "arch/x86/regs.h"
-#include "hv/errno.h"
+#include "hv/pv/kvm_abi.h"
 #include "hv/vcpu.h"
 
 /*
@@ -39,7 +39,7 @@ enum exit_action emul_exception(struct vcpu *vcpu, const struct vm_exit *exit)
  */
 enum exit_action emul_hypercall(struct vcpu *vcpu)
 {
-    int64_t result = vcpu_cpl(vcpu) == 0 ? -1000 : -EPERM;
+    int64_t result = vcpu_cpl(vcpu) == 0 ? -KVM_ENOSYS : -KVM_EPERM;
 
     vcpu->gprs.r[GPR_RAX] = vcpu_is_64bit(vcpu) ? (uint64_t)result : (uint32_t)result;
     return ACTION_ADVANCE;

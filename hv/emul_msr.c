@@ -10,6 +10,7 @@
 #include "arch/x86/regs.h"
 #include "hv/log.h"
 #include "hv/panic.h"
+#include "hv/pv/kvm_clock.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
@@ -56,6 +57,7 @@ static bool move_tsc(struct vcpu *vcpu, uint64_t by)
     vcpu->msrs.tsc_adjust += by;
     backend->set_tsc_offset(vcpu, vcpu->tsc_offset);
     vlapic_tsc_changed(&vcpu->lapic);
+    kvm_clock_update(vcpu);
     return true;
 }
 
@@ -331,6 +333,7 @@ static const struct msr_policy common[] = {
     {MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, read_apic, write_apic},
     {0x800, 0x8ff, read_apic, write_apic},
     {MSR_XSS, MSR_XSS, read_xss, write_xss},
+    {MSR_KVM_WALL_CLOCK_NEW, MSR_KVM_SYSTEM_TIME_NEW, kvm_clock_read, kvm_clock_write},
     {MSR_EFER, MSR_EFER, read_backend, write_efer},
 };
 

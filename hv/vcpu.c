@@ -16,6 +16,7 @@
 #include "hv/mem.h"
 #include "hv/panic.h"
 #include "hv/printf.h"
+#include "hv/pv/kvm_clock.h"
 #include "hv/sched.h"
 #include "hv/string.h"
 #include "hv/vm.h"
@@ -149,6 +150,8 @@ void vcpu_reset(struct vcpu *vcpu, bool init)
         vlapic_signal_init(&vcpu->lapic);
     } else {
         reset_msrs(vcpu);
+        vcpu->kvm_system_time = 0;
+        vcpu->kvm_clock = (struct pvclock_time_info){0};
         vlapic_reset(&vcpu->lapic);
         /* The register file of another run must not shine through. */
         vcpu_unload(vcpu);
@@ -344,6 +347,8 @@ static bool handle_requests(struct vcpu *vcpu)
         vcpu_reset(vcpu, true);
     if ((requests & VCPU_REQ_SIPI) && vcpu->state == VCPU_WAIT_SIPI)
         intr_start_at_sipi(vcpu);
+    if (requests & VCPU_REQ_CLOCK)
+        kvm_clock_update(vcpu);
     if ((requests & VCPU_REQ_EVENT) && vcpu->state == VCPU_HALTED && intr_wakes(vcpu))
         vcpu->state = VCPU_RUNNABLE;
     if (requests & VCPU_REQ_EVENT)

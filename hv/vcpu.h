@@ -9,6 +9,7 @@
 #include "hv/backend.h"
 #include "hv/exit.h"
 #include "hv/insn.h"
+#include "hv/pv/kvm_abi.h"
 #include "hv/timer.h"
 #include "hv/vdev/vlapic.h"
 
@@ -50,6 +51,7 @@ enum vcpu_state {
 #define VCPU_REQ_RESET 0x4u /* the whole VM is to be reset */
 #define VCPU_REQ_INIT  0x8u
 #define VCPU_REQ_SIPI  0x10u
+#define VCPU_REQ_CLOCK 0x20u /* tell the guest its clock anew */
 
 /* MSRs that are storage only, saved and restored with the vCPU. */
 #define VCPU_MTRR_VARIABLE 8
@@ -82,10 +84,12 @@ struct vcpu {
     struct vm_event requeued;  /* (c) an interrupt or NMI whose delivery was interrupted */
     uint64_t tsc_offset;       /* (c) guest TSC = host TSC + offset */
     uint64_t dr[4];            /* (c) while not in the hardware */
-    bool debug_used;       /* (c) the guest has touched the debug registers: they are switched */
-    bool check_events;     /* (c) an interrupt or NMI may be deliverable */
-    struct fpu_state fpu;  /* (c) */
-    struct vcpu_msrs msrs; /* (c) */
+    bool debug_used;          /* (c) the guest has touched the debug registers: they are switched */
+    bool check_events;        /* (c) an interrupt or NMI may be deliverable */
+    struct fpu_state fpu;     /* (c) */
+    struct vcpu_msrs msrs;    /* (c) */
+    uint64_t kvm_system_time; /* (c) MSR_KVM_SYSTEM_TIME_NEW */
+    struct pvclock_time_info kvm_clock; /* (c) what the guest was told last */
     struct vlapic lapic;
     struct timer lapic_timer;        /* (c) */
     uint64_t lapic_deadline_ns;      /* (c) what it is set to, on the guest's clock */

@@ -417,7 +417,7 @@ static void set_running(struct vm *vm)
     vm->state = VM_RUNNING;
     board_resume(vm);
     for (unsigned int i = 0; i < vm->vcpu_count; i++)
-        vcpu_request(vm->vcpus[i], VCPU_REQ_EVENT);
+        vcpu_request(vm->vcpus[i], VCPU_REQ_EVENT | VCPU_REQ_CLOCK);
 }
 
 static void set_stopped(struct vm *vm, enum vm_state state)
