@@ -6,7 +6,7 @@
 #include "hv/config.h"
 #include "hv/intr.h"
 #include "hv/layout.h"
-#include "hv/sched.h"
+#include "hv/loop.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
@@ -51,9 +51,9 @@ static void timer_set(void *ctx, uint64_t deadline_ns)
 
     timer->deadline_ns = deadline_ns;
     if (deadline_ns == VTIMER_OFF || timer->vm->state != VM_RUNNING)
-        sched_timer_cancel(&timer->timer);
+        loop_timer_cancel(&timer->timer);
     else
-        sched_timer_arm(&timer->timer, vm_ns_to_tsc(timer->vm, deadline_ns));
+        loop_timer_arm(&timer->timer, vm_ns_to_tsc(timer->vm, deadline_ns));
 }
 
 static void timer_fired(struct timer *host)
@@ -213,11 +213,11 @@ static void rearm(struct vm_timer *timer)
 
 void board_pause(struct vm *vm)
 {
-    sched_timer_cancel(&vm->pit_timer.timer);
-    sched_timer_cancel(&vm->cmos_timer.timer);
-    sched_timer_cancel(&vm->pm_timer.timer);
+    loop_timer_cancel(&vm->pit_timer.timer);
+    loop_timer_cancel(&vm->cmos_timer.timer);
+    loop_timer_cancel(&vm->pm_timer.timer);
     for (unsigned int i = 0; i < vm->vcpu_count; i++)
-        sched_timer_cancel(&vm->vcpus[i]->lapic_timer);
+        loop_timer_cancel(&vm->vcpus[i]->lapic_timer);
 }
 
 void board_resume(struct vm *vm)

@@ -5,7 +5,7 @@
 
 #include "arch/x86/regs.h"
 #include "arch/x86/tsc.h"
-#include "hv/sched.h"
+#include "hv/loop.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
@@ -259,9 +259,9 @@ static void lapic_set_timer(void *ctx, uint64_t deadline_ns)
 
     vcpu->lapic_deadline_ns = deadline_ns;
     if (deadline_ns == VTIMER_OFF || vcpu->vm->state != VM_RUNNING)
-        sched_timer_cancel(&vcpu->lapic_timer);
+        loop_timer_cancel(&vcpu->lapic_timer);
     else
-        sched_timer_arm(&vcpu->lapic_timer, vm_ns_to_tsc(vcpu->vm, deadline_ns));
+        loop_timer_arm(&vcpu->lapic_timer, vm_ns_to_tsc(vcpu->vm, deadline_ns));
 }
 
 /* The guest's TSC to its clock; what is past is now, what is beyond all time is never. */

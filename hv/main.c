@@ -22,7 +22,7 @@
 #include "hv/monitor/monitor.h"
 #include "hv/panic.h"
 #include "hv/panic_hooks.h"
-#include "hv/sched.h"
+#include "hv/loop.h"
 #include "hv/string.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -130,12 +130,12 @@ static void main_on_own_stack(void *argument)
     fpu_init();
     mem_set_pause_hook(let_interrupts_in);
     start_virtualization();
-    sched_init_cpu();
+    loop_init_cpu();
     console_enable_interrupts();
     monitor_init();
     vm_create_all(info);
     vm_start_all();
-    sched_loop(NULL);
+    loop_run(NULL);
 }
 
 void hv_main(const struct boot_info *info)

@@ -17,7 +17,7 @@
 #include "hv/panic.h"
 #include "hv/printf.h"
 #include "hv/pv/kvm_clock.h"
-#include "hv/sched.h"
+#include "hv/loop.h"
 #include "hv/string.h"
 #include "hv/vm.h"
 
@@ -405,7 +405,7 @@ void vcpu_run(struct vcpu *vcpu)
 void vcpu_request(struct vcpu *vcpu, uint32_t bits)
 {
     __atomic_fetch_or(&vcpu->requests, bits, __ATOMIC_RELEASE);
-    sched_wake(vcpu);
+    loop_wake(vcpu);
 }
 
 /* ---- Dump ----------------------------------------------------------------------------------- */

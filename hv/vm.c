@@ -17,7 +17,7 @@
 #include "hv/mem.h"
 #include "hv/main.h"
 #include "hv/printf.h"
-#include "hv/sched.h"
+#include "hv/loop.h"
 #include "hv/string.h"
 #include "hv/vcpu.h"
 
@@ -427,7 +427,7 @@ static void set_stopped(struct vm *vm, enum vm_state state)
     board_pause(vm);
     for (unsigned int i = 0; i < vm->vcpu_count; i++) {
         __atomic_fetch_or(&vm->vcpus[i]->requests, VCPU_REQ_LEAVE, __ATOMIC_RELEASE);
-        sched_remove(vm->vcpus[i]);
+        loop_remove(vm->vcpus[i]);
     }
 }
 

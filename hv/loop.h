@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who runs next on this CPU, and what wakes when: a queue in turn, with a time slice where others
- * wait. */
+/* The main loop of a CPU: timers, the console, vCPUs in turn, sleep. */
 #pragma once
 
 #include "hv/timer.h"
@@ -11,16 +10,16 @@
 struct vcpu;
 
 /* The boot CPU's part of hv; others follow with SMP. */
-void sched_init_cpu(void);
+void loop_init_cpu(void);
 
 /* Make a vCPU run, or notice its requests: from any handler or timer. */
-void sched_wake(struct vcpu *vcpu);
+void loop_wake(struct vcpu *vcpu);
 /* It will not run again; takes it out of the queue. */
-void sched_remove(struct vcpu *vcpu);
+void loop_remove(struct vcpu *vcpu);
 
 /* Timers of this CPU, with the hardware behind them. */
-void sched_timer_arm(struct timer *timer, uint64_t deadline_tsc);
-void sched_timer_cancel(struct timer *timer);
+void loop_timer_arm(struct timer *timer, uint64_t deadline_tsc);
+void loop_timer_cancel(struct timer *timer);
 
 /* The main loop of a CPU: timers, the console, vCPUs, sleep. */
-NORETURN void sched_loop(void *unused);
+NORETURN void loop_run(void *unused);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The main loop of a CPU and its queue of runnable vCPUs. */
-#include "hv/sched.h"
+#include "hv/loop.h"
 
 #include "arch/x86/cpu.h"
 #include "arch/x86/idt.h"
@@ -44,7 +44,7 @@ static struct vcpu *dequeue(struct hv_cpu *hv)
     return vcpu;
 }
 
-void sched_remove(struct vcpu *vcpu)
+void loop_remove(struct vcpu *vcpu)
 {
     struct hv_cpu *hv = this_cpu()->hv;
     struct vcpu *other;
@@ -60,7 +60,7 @@ void sched_remove(struct vcpu *vcpu)
     vcpu->queued = false;
 }
 
-void sched_wake(struct vcpu *vcpu)
+void loop_wake(struct vcpu *vcpu)
 {
     struct hv_cpu *hv = this_cpu()->hv;
 
@@ -83,7 +83,7 @@ static void program_hardware(const struct hv_cpu *hv)
         lapic_timer_arm(next);
 }
 
-void sched_timer_arm(struct timer *timer, uint64_t deadline_tsc)
+void loop_timer_arm(struct timer *timer, uint64_t deadline_tsc)
 {
     struct hv_cpu *hv = this_cpu()->hv;
 
@@ -92,7 +92,7 @@ void sched_timer_arm(struct timer *timer, uint64_t deadline_tsc)
         program_hardware(hv);
 }
 
-void sched_timer_cancel(struct timer *timer)
+void loop_timer_cancel(struct timer *timer)
 {
     timer_cancel(timer); /* the hardware may fire once for nothing */
 }
@@ -110,7 +110,7 @@ static void slice_over(struct timer *timer)
 
 /* ---- The loop ------------------------------------------------------------------------------- */
 
-void sched_init_cpu(void)
+void loop_init_cpu(void)
 {
     this_cpu()->hv = &boot_hv_cpu;
     timer_init(&boot_hv_cpu.slice, slice_over);
@@ -142,7 +142,7 @@ static bool do_work(struct cpu *cpu)
     return work != 0;
 }
 
-NORETURN void sched_loop(void *unused)
+NORETURN void loop_run(void *unused)
 {
     struct cpu *cpu = this_cpu();
     struct hv_cpu *hv = cpu->hv;
@@ -156,7 +156,7 @@ NORETURN void sched_loop(void *unused)
         vcpu = dequeue(hv);
         if (vcpu) {
             if (hv->queue_head && !hv->slice.queue)
-                sched_timer_arm(&hv->slice, rdtsc() + ns_to_tsc(SLICE_NS));
+                loop_timer_arm(&hv->slice, rdtsc() + ns_to_tsc(SLICE_NS));
             run(hv, vcpu);
         } else if (!cpu->shared.work) {
             cpu_idle();
