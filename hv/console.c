@@ -34,6 +34,8 @@ static struct {
     struct guest_console *next_line; /* whose turn it is to show a line */
     unsigned int refused;            /* guests whose ring was full */
     bool lines;                      /* a guest that is not attached may have a whole line */
+    uint32_t given;                  /* bytes that guests' receivers took */
+    uint32_t given_when_half;        /* the same when the input ring was last half full */
     bool escape_fresh;               /* Ctrl-] was the last key: a second one is for the guest */
     bool in_line;                    /* the cursor is not at the start of a line */
     bool by_interrupt;
@@ -286,14 +288,30 @@ void guest_console_flush(struct guest_console *console)
 
 /* ---- Input ---------------------------------------------------------------------------------- */
 
+/*
+ * A guest that has taken nothing while half of the ring filled up does not read: the line is not
+ * kept waiting for it, or Ctrl-] would be kept waiting too.
+ */
+static bool nobody_reads(void)
+{
+    return con.attached && con.given == con.given_when_half;
+}
+
 static bool has_room(void *ctx)
 {
-    return ring_room(&con.in) != 0;
+    return ring_room(&con.in) != 0 || nobody_reads();
 }
 
 static void received(void *ctx, uint8_t byte)
 {
+    if (!ring_room(&con.in)) {
+        if (byte != CONSOLE_ESCAPE)
+            return;
+        con.in.tail--;
+    }
     ring_put(&con.in, byte);
+    if (ring_used(&con.in) == INPUT_RING / 2)
+        con.given_when_half = con.given;
 }
 
 /* With the lock held. */
@@ -394,6 +412,7 @@ static bool give_to_guest(struct guest_console *guest)
     unsigned int taken = count ? guest->ops.input(guest->ops.ctx, bytes, count) : 0;
     spin_lock(&con.lock);
     guest->in.head += MIN(taken, ring_used(&guest->in));
+    con.given += taken;
     spin_unlock(&con.lock);
     return taken != 0;
 }

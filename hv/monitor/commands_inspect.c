@@ -116,7 +116,7 @@ static bool read_byte(struct vm *vm, struct vcpu *vcpu, uint64_t address, uint8_
 static void print_bytes(struct vm *vm, struct vcpu *vcpu, uint64_t address, uint64_t count)
 {
     char hex[MEM_LINE * 3 + 1], text[MEM_LINE + 1];
-    uint8_t byte;
+    uint8_t byte = 0;
 
     for (uint64_t i = 0; i < count; i++) {
         bool ok = read_byte(vm, vcpu, address + i, &byte);

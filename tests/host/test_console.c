@@ -424,20 +424,27 @@ static void test_escape(void)
 
 static void test_wedged(void)
 {
-    static uint8_t bytes[4000];
+    static uint8_t bytes[20000];
 
     forget();
     a.wedged = true;
     memset(bytes, 'w', sizeof(bytes));
-    type(bytes, sizeof(bytes));
+    type(bytes, 4000);
     type_string("\x1d"
                 "x");
     CHECK(!console_attached() && typed_size == 1,
           "a guest that reads nothing cannot keep Ctrl-] away");
     a.wedged = false;
     settle();
+    CHECK(a.got_size == GUEST_CONSOLE_INPUT, "what it had been given is still there when it reads");
+    a.wedged = true;
     type_string("\x1d");
-    CHECK(a.got_size >= GUEST_CONSOLE_INPUT, "what it had been given is still there when it reads");
+    type(bytes, sizeof(bytes));
+    type_string("\x1d");
+    type_string("y");
+    CHECK(!console_attached() && typed_size == 2, "not even after more than there is room for");
+    a.wedged = false;
+    type_string("\x1d");
     guest_console_flush(&a.console);
 }
 

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 
 #pragma GCC diagnostic ignored "-Wformat"
-#pragma GCC diagnostic ignored "-Wformat-overflow"
 #pragma GCC diagnostic ignored "-Wformat-security"
 
 static bool same(const char *ours, size_t our_length, const char *theirs, int their_length,
@@ -96,7 +95,7 @@ int main(void)
     CHECK(short_buffers_agree(),
           "a short buffer is cut, ends in NUL, and the full length is returned");
     CHECK(random_formats_agree(), "20000 random formats");
-    const char *null_string = NULL;
+    const char *volatile null_string = NULL; /* no compiler knows */
     str_format(buffer, sizeof(buffer), "%s", null_string);
     CHECK(strcmp(buffer, "(null)") == 0, "a null string has a text");
     const char *unknown = "%y %";
