@@ -24,7 +24,7 @@ BOCHS_SLOWNESS = 5  # a timeout is given for QEMU; Bochs gets this many times as
 LAST_LINES = 20
 PASTED_LINE = "abcdefghijklmnopqrstuvwxyz0123456789" + "-" * 27
 KEYS = {
-    "platforms", "stubs", "guests", "files", "conf", "image", "arguments", "memory", "smp", "cpu", "icount",
+    "platforms", "stubs", "guests", "files", "conf", "image", "arguments", "memory", "smp", "cpu", "icount", "filler",
     "timeout", "seconds", "until", "script", "expect", "absent", "program",
 }
 DOTTED_KEYS = {"stub", "end", "skip", "limit"}
@@ -132,6 +132,9 @@ def make_guests(case, work):
         (folder / "mica.conf").write_text(stub_config(case))
     for name, path in files.items():
         shutil.copyfile(path, folder / name)
+    if case.get("filler"):
+        with open(folder / "filler", "wb") as file:
+            file.truncate(int(case.get("filler").removesuffix("M")) << 20)
     return folder
 
 
