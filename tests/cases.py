@@ -31,7 +31,7 @@ DOTTED_KEYS = {"stub", "end", "skip", "limit"}
 
 HOST_CONFIG = "[host]\nconsole = com1\nwhen-done = poweroff\n"
 STUB_DEFAULTS = {"memory": "16M", "testdev": "on", "console": "no"}
-STUB_END = "exited with 0"
+STUB_END = "exited with 16"  # what a stub that has passed gives to the debug-exit port
 
 
 @dataclass
