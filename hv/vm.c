@@ -290,6 +290,8 @@ void vm_create_all(const struct boot_info *info)
     }
     config_parse(phys_to_virt(HPA(file->base)), file->size, &config, &sink);
     config_check(&config, &machine, &sink);
+    console_configure(config.host.console == HOST_CONSOLE_COM1);
+    log_set_level(config.host.log);
     for (unsigned int i = 0; i < config.guest_count; i++)
         if (!config.guests[i].bad)
             create_guest(&config.guests[i], &sink);
@@ -464,6 +466,8 @@ void vm_start_all(void)
         if (vms[i]->config->autostart)
             vm_start(vms[i], &why);
     }
+    log_info("boot: guests run %llu tsc ticks after the banner",
+             (unsigned long long)(rdtsc() - boot->banner_tsc));
     work_due = true; /* with nothing to run everything is done */
     ran_any = true;
 }
@@ -479,6 +483,8 @@ static void end(struct vm *vm, const char *line)
     if (line != vm->ended)
         str_format(vm->ended, sizeof(vm->ended), "%s", line);
     log_info("guest %s: %s", vm_name(vm), vm->ended);
+    if (console_attached() == &vm->console)
+        console_attach(NULL);
     work_due = true;
 }
 
