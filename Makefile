@@ -99,6 +99,13 @@ HOST_TESTS += kvm_clock
 HOST_SRC_kvm_clock := hv/pv/kvm_clock.c
 HOST_LIBS_kvm_clock := -lm
 
+HOST_TESTS += slat
+HOST_SRC_slat := hv/slat.c arch/svm/npt.c arch/vmx/ept.c
+HOST_TESTS += timer
+HOST_SRC_timer := hv/timer.c
+HOST_TESTS += bus
+HOST_SRC_bus := hv/bus.c
+
 # (fuzz targets)
 HOST_FUZZ += insn
 HOST_FUZZ += config

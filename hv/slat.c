@@ -126,6 +126,30 @@ static unsigned int best_level(const struct slat *slat, uint64_t gpa, uint64_t h
     return 1;
 }
 
+struct slat_entry slat_lookup(const struct slat *slat, gpa_t gpa)
+{
+    const struct slat_format *format = slat->format;
+    uint64_t *table = table_at(slat->root);
+
+    for (unsigned int level = TOP_LEVEL;; level--) {
+        uint64_t entry = table[index_at(gpa.value, level)];
+        bool present = format->is_present(entry);
+
+        if (level == 1 || !present || format->is_leaf(entry, level))
+            return (struct slat_entry){.value = entry, .level = level, .present = present};
+        table = table_at(format->address(entry));
+    }
+}
+
+/* The part of [gpa, gpa + size) from its beginning that one absent entry covers. */
+static uint64_t absent_at(const struct slat *slat, uint64_t gpa, uint64_t size)
+{
+    struct slat_entry entry = slat_lookup(slat, GPA(gpa));
+    uint64_t covered = size_at(entry.level) - (gpa & (size_at(entry.level) - 1));
+
+    return entry.present ? 0 : MIN(size, covered);
+}
+
 /* Set the entries of [gpa, gpa + size); flags 0: not present. */
 static int set_range(struct slat *slat, uint64_t gpa, uint64_t hpa, uint64_t size,
                      unsigned int flags)
@@ -134,8 +158,14 @@ static int set_range(struct slat *slat, uint64_t gpa, uint64_t hpa, uint64_t siz
 
     while (size) {
         unsigned int level = best_level(slat, gpa, flags ? hpa : gpa, size);
+        uint64_t absent = flags ? 0 : absent_at(slat, gpa, size);
         uint64_t *entry;
 
+        if (absent) { /* no tables to say again that nothing is there */
+            gpa += absent;
+            size -= absent;
+            continue;
+        }
         if (entry_for(slat, gpa, level, &entry) != 0)
             return -ENOMEM;
         free_tables(slat, *entry, level);
@@ -155,19 +185,4 @@ int slat_map(struct slat *slat, gpa_t gpa, hpa_t hpa, uint64_t size, unsigned in
 int slat_unmap(struct slat *slat, gpa_t gpa, uint64_t size)
 {
     return set_range(slat, gpa.value, 0, size, 0);
-}
-
-struct slat_entry slat_lookup(const struct slat *slat, gpa_t gpa)
-{
-    const struct slat_format *format = slat->format;
-    uint64_t *table = table_at(slat->root);
-
-    for (unsigned int level = TOP_LEVEL;; level--) {
-        uint64_t entry = table[index_at(gpa.value, level)];
-        bool present = format->is_present(entry);
-
-        if (level == 1 || !present || format->is_leaf(entry, level))
-            return (struct slat_entry){.value = entry, .level = level, .present = present};
-        table = table_at(format->address(entry));
-    }
 }
