@@ -39,6 +39,7 @@ bool emul_write_efer(struct vcpu *vcpu, uint64_t value);
  * -EFAULT: a fault was injected. */
 int emul_mem_read(struct vcpu *vcpu, unsigned int seg, uint64_t offset, unsigned int size,
                   uint64_t *value);
+int emul_mem_check_write(struct vcpu *vcpu, unsigned int seg, uint64_t offset, unsigned int size);
 int emul_mem_write(struct vcpu *vcpu, unsigned int seg, uint64_t offset, unsigned int size,
                    uint64_t value);
 

@@ -59,7 +59,7 @@ static bool move_element(struct vcpu *vcpu, const struct exit_io *io, const stru
     if (io->in) {
         /* The destination is proved writable before the device is read, whose reads have effects.
          */
-        if (emul_mem_read(vcpu, SEG_ES, *index & mask, io->size, &value) != 0)
+        if (emul_mem_check_write(vcpu, SEG_ES, *index & mask, io->size) != 0)
             return false;
         value = port_read(vcpu->vm, io->port, io->size);
         if (emul_mem_write(vcpu, SEG_ES, *index & mask, io->size, value) != 0)
@@ -75,6 +75,7 @@ static bool move_element(struct vcpu *vcpu, const struct exit_io *io, const stru
 
 static enum exit_action string_form(struct vcpu *vcpu, const struct exit_io *io)
 {
+    bool stepping = backend->get_reg(vcpu, VCPU_RFLAGS) & RFLAGS_TF;
     uint64_t *rcx = &vcpu->gprs.r[GPR_RCX];
     struct insn insn;
 
@@ -82,7 +83,7 @@ static enum exit_action string_form(struct vcpu *vcpu, const struct exit_io *io)
         return ACTION_RESUME; /* the code changed under the exit */
     if (!insn.repeat)
         return move_element(vcpu, io, &insn) ? ACTION_ADVANCE : ACTION_RESUME;
-    for (unsigned int i = 0; i < REP_LIMIT; i++) {
+    for (unsigned int i = 0; i < (stepping ? 1 : REP_LIMIT); i++) {
         uint64_t count = *rcx & insn_mask(insn.address_size);
 
         if (count == 0)
@@ -90,7 +91,11 @@ static enum exit_action string_form(struct vcpu *vcpu, const struct exit_io *io)
         if (!move_element(vcpu, io, &insn))
             return ACTION_RESUME;
         set_sized(rcx, count - 1, insn.address_size);
+        if (count == 1)
+            return ACTION_ADVANCE;
     }
+    if (stepping)
+        inject_db(vcpu, DR6_BS);
     return ACTION_RESUME; /* the rest after interrupts had their turn */
 }
 

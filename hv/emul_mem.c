@@ -180,6 +180,17 @@ int emul_mem_read(struct vcpu *vcpu, unsigned int seg, uint64_t offset, unsigned
     return 0;
 }
 
+/* Whether a write would fault; nothing is written. */
+int emul_mem_check_write(struct vcpu *vcpu, unsigned int seg, uint64_t offset, unsigned int size)
+{
+    struct pieces pieces;
+    uint64_t gva;
+
+    if (linear_address(vcpu, seg, offset, size, &gva) != 0)
+        return -EFAULT;
+    return translate(vcpu, gva, size, ACCESS_WRITE, &pieces);
+}
+
 int emul_mem_write(struct vcpu *vcpu, unsigned int seg, uint64_t offset, unsigned int size,
                    uint64_t value)
 {
@@ -244,6 +255,8 @@ static enum exit_action execute(struct vcpu *vcpu, const struct vm_exit *exit,
         return ACTION_ADVANCE;
     case INSN_AGAIN:
         backend->set_reg(vcpu, VCPU_RFLAGS, rflags);
+        if (rflags & RFLAGS_TF)
+            inject_db(vcpu, DR6_BS); /* an iteration of REP is a step */
         return ACTION_RESUME;
     case INSN_FAULT:
         return ACTION_RESUME;
