@@ -3,6 +3,7 @@
 #include "guest-stubs/lib/stub.h"
 
 #include "guest-stubs/lib/cpu.h"
+#include "guest-stubs/lib/trap.h"
 
 #include <stdarg.h>
 
@@ -81,6 +82,10 @@ bool check_list(bool ok, const char *what, va_list arguments)
     print("%s %u - ", ok ? "ok" : "not ok", count);
     vprint(what, arguments);
     put('\n');
+    if (!ok)
+        print("# the last trap: vector %lu, error 0x%lx, at %lx (TRY's is at %lx), cr2 %lx, dr6 "
+              "%lx\n",
+              trap.vector, trap.error, trap.rip, trap_begin, trap.cr2, trap.dr6);
     return ok;
 }
 

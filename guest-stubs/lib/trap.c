@@ -106,27 +106,15 @@ struct frame user_frame(const void *code)
 
 /* ---- Checks --------------------------------------------------------------------------------- */
 
-static void explain(void)
-{
-    if (trap.vector == VEC_NONE)
-        print("# there was no fault\n");
-    else
-        print("# there was vector %lu, error 0x%lx, at %lx (the instruction is at %lx), cr2 %lx\n",
-              trap.vector, trap.error, trap.rip, trap_begin, trap.cr2);
-}
-
-/* The message has to be made before the check counts it: a check takes a format, not a list. */
-#define CHECK_TRAP(ok, what)               \
-    do {                                   \
-        va_list arguments;                 \
-        bool good = (ok);                  \
-                                           \
-        va_start(arguments, what);         \
-        check_list(good, what, arguments); \
-        va_end(arguments);                 \
-        if (!good)                         \
-            explain();                     \
-        return good;                       \
+#define CHECK_TRAP(ok, what)                    \
+    do {                                        \
+        va_list arguments;                      \
+        bool good;                              \
+                                                \
+        va_start(arguments, what);              \
+        good = check_list(ok, what, arguments); \
+        va_end(arguments);                      \
+        return good;                            \
     } while (0)
 
 bool check_fault(unsigned int vector, uint64_t error, const char *what, ...)

@@ -100,6 +100,17 @@ void run(struct frame *frame);
 struct frame kernel_frame(const void *code);
 struct frame user_frame(const void *code);
 
+/*
+ * Code to run so, written in assembly; a label NAME_end stands behind it.  A user's lies in pages
+ * that users may touch.
+ */
+#define SNIPPET_IN(section, name, code)                              \
+    extern uint8_t name[], name##_end[];                             \
+    __asm__(".pushsection " section "\n" #name ":\n" code "\n" #name \
+            "_end: int $0x80\n.popsection\n")
+#define SNIPPET(name, code)      SNIPPET_IN(".text", name, code)
+#define USER_SNIPPET(name, code) SNIPPET_IN(".user, \"awx\"", name, code)
+
 /* A gate's handler stack: 0 is the stack that is in use, 1 to 3 are the TSS's. */
 void trap_set_stack(unsigned int vector, unsigned int ist);
 /* The IDT, to be put somewhere else or spoilt. */
@@ -115,10 +126,10 @@ void trap_load_idt(const struct gate *base, uint16_t limit);
 struct __attribute__((packed)) tss {
     uint32_t reserved0;
     uint64_t rsp[3];
-    uint64_t reserved1;
     uint64_t ist[8]; /* ist[0] is reserved */
-    uint8_t reserved2[10];
+    uint8_t reserved1[10];
     uint16_t iomap_base;
     uint8_t iomap[65536 / 8 + 1];
 };
+_Static_assert(__builtin_offsetof(struct tss, iomap) == 104, "the layout is the CPU's");
 extern struct tss tss;
