@@ -159,7 +159,8 @@ void intr_deliver(struct vcpu *vcpu)
         inject(vcpu, &vcpu->requeued);
     else if (!deliver_nmi(vcpu))
         deliver_interrupt(vcpu);
-    vcpu->check_events = vcpu->requeued.type != EVENT_NONE;
+    /* Not every CPU has a window for NMIs: those are looked at again after each exit. */
+    vcpu->check_events = vcpu->requeued.type != EVENT_NONE || vcpu->nmi_pending != 0;
     backend->request_window(vcpu, WINDOW_NMI, vcpu->nmi_pending != 0);
     backend->request_window(vcpu, WINDOW_INTR, interrupt_pending(vcpu));
 }

@@ -93,6 +93,14 @@ static void reset_segments(struct vcpu *vcpu)
     backend->set_seg(vcpu, SEG_IDTR, &table);
 }
 
+static void load_debug_registers(const struct vcpu *vcpu)
+{
+    write_dr0(vcpu->dr[0]);
+    write_dr1(vcpu->dr[1]);
+    write_dr2(vcpu->dr[2]);
+    write_dr3(vcpu->dr[3]);
+}
+
 static void reset_registers(struct vcpu *vcpu, bool init)
 {
     static const struct {
@@ -118,6 +126,8 @@ static void reset_registers(struct vcpu *vcpu, bool init)
         backend->set_reg(vcpu, values[i].reg, values[i].value);
     memset(&vcpu->gprs, 0, sizeof(vcpu->gprs));
     memset(vcpu->dr, 0, sizeof(vcpu->dr));
+    if (vcpu->debug_used)
+        load_debug_registers(vcpu);
     vcpu->gprs.r[GPR_RDX] = cpuid(1, 0).eax;
     vcpu->rip = 0xfff0;
     if (init)
@@ -138,26 +148,32 @@ static void reset_msrs(struct vcpu *vcpu)
     };
 }
 
+/* What is switched with a vCPU and lies outside the backend.  It is not loaded meanwhile, or the
+ * hardware's registers of the run before would be saved over it. */
+static void reset_switched(struct vcpu *vcpu)
+{
+    vcpu_unload(vcpu);
+    fpu_state_init(&vcpu->fpu, vcpu->fpu.area);
+    reset_msrs(vcpu);
+    vcpu->debug_used = false;
+    vcpu->kvm_system_time = 0;
+    vcpu->kvm_clock = (struct pvclock_time_info){0};
+}
+
 void vcpu_reset(struct vcpu *vcpu, bool init)
 {
+    if (!init)
+        reset_switched(vcpu);
     vcpu_load(vcpu);
     backend->vcpu_reset(vcpu);
     reset_segments(vcpu);
     reset_registers(vcpu, init);
     vcpu->exception.type = vcpu->requeued.type = EVENT_NONE;
     vcpu->nmi_pending = 0;
-    if (init) {
+    if (init)
         vlapic_signal_init(&vcpu->lapic);
-    } else {
-        reset_msrs(vcpu);
-        vcpu->kvm_system_time = 0;
-        vcpu->kvm_clock = (struct pvclock_time_info){0};
+    else
         vlapic_reset(&vcpu->lapic);
-        /* The register file of another run must not shine through. */
-        vcpu_unload(vcpu);
-        fpu_state_init(&vcpu->fpu, vcpu->fpu.area);
-        vcpu_load(vcpu);
-    }
     vcpu->state = vcpu->id == 0 ? VCPU_RUNNABLE : VCPU_WAIT_SIPI;
 }
 
@@ -192,14 +208,6 @@ void vcpu_destroy(struct vcpu *vcpu)
 }
 
 /* ---- Loading -------------------------------------------------------------------------------- */
-
-static void load_debug_registers(const struct vcpu *vcpu)
-{
-    write_dr0(vcpu->dr[0]);
-    write_dr1(vcpu->dr[1]);
-    write_dr2(vcpu->dr[2]);
-    write_dr3(vcpu->dr[3]);
-}
 
 static void save_debug_registers(struct vcpu *vcpu)
 {
@@ -336,6 +344,7 @@ static void requeue_vectoring(struct vcpu *vcpu, const struct vm_exit *exit)
         vcpu->requeued = *event;
     else
         vcpu->exception = *event;
+    vcpu->check_events = true;
 }
 
 /* False when the vCPU has to leave the CPU. */
