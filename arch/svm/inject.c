@@ -67,18 +67,20 @@ static void interrupt_window(struct vmcb *vmcb, bool on)
                              : VMCB_V_MASKING);
 }
 
+/*
+ * While NMIs are blocked the intercept of IRET is their window.  Else they wait for the end of a
+ * shadow or for another event: where IF is set the window of interrupts serves, and hv looks again
+ * at each exit.
+ */
 void svm_request_window(struct vcpu *vcpu, enum event_window window, bool on)
 {
     struct svm_vcpu *svm = to_svm(vcpu);
 
-    if (window == WINDOW_INTR) {
-        interrupt_window(svm->vmcb, on);
-        return;
-    }
-    /* While NMIs are blocked the intercept of IRET is the window; in a shadow the next instruction
-     * is stepped. */
-    if (on && !svm->nmi_blocked && (svm->vmcb->int_state & VMCB_INT_SHADOW))
-        interrupt_window(svm->vmcb, true);
+    if (window == WINDOW_NMI)
+        svm->nmi_window = on && !svm->nmi_blocked;
+    else
+        svm->intr_window = on;
+    interrupt_window(svm->vmcb, svm->intr_window || svm->nmi_window);
 }
 
 /*

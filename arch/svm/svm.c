@@ -216,7 +216,8 @@ static bool hlt_in_shadow(struct svm_vcpu *svm, struct vm_exit *exit)
 {
     uint8_t opcode;
 
-    if (!(svm->vmcb->int_state & VMCB_INT_SHADOW) || (svm->vmcb->event_inj & VMCB_EVENT_VALID))
+    if (!(svm->vmcb->int_state & VMCB_INT_SHADOW) || (svm->vmcb->event_inj & VMCB_EVENT_VALID) ||
+        svm->vmcb->cpl_ != 0)
         return false;
     if (guest_fetch(&svm->vcpu, &opcode, 1) != 1 || opcode != 0xf4)
         return false;
@@ -230,12 +231,13 @@ static void enter(struct vcpu *vcpu, struct vm_exit *exit)
     struct svm_cpu *cpu = vcpu->cpu->backend;
     struct vmcb *vmcb = svm->vmcb;
 
+    if (unlikely(hlt_in_shadow(svm, exit)))
+        return;
+    /* VMRUN must follow: a new generation of ASIDs starts with the flush that it does. */
     if (svm->asid_generation != cpu->asid_generation ||
         svm->slat_generation !=
             __atomic_load_n(&vm_part(vcpu->vm)->slat_generation, __ATOMIC_ACQUIRE))
         assign_asid(svm, cpu);
-    if (unlikely(hlt_in_shadow(svm, exit)))
-        return;
     vmcb->rip = vcpu->rip;
     vmcb->rax = vcpu->gprs.r[GPR_RAX];
     svm_enter(&vcpu->gprs, svm->vmcb_hpa.value,

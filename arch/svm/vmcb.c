@@ -49,7 +49,7 @@ void svm_vmcb_reset(struct svm_vcpu *svm, const struct svm_vm *vm, const struct 
     vmcb_set_pat(vmcb, PAT_RESET);
     vmcb_set_efer(vmcb, EFER_SVME);
     svm->asid_generation = 0;
-    svm->nmi_blocked = svm->stepping_iret = false;
+    svm->nmi_blocked = svm->stepping_iret = svm->intr_window = svm->nmi_window = false;
     update_cr_intercepts(svm);
 }
 
@@ -171,6 +171,8 @@ void svm_get_seg(const struct vcpu *vcpu, enum vcpu_seg seg, struct segment *out
 
     if (!(attributes & SEG_ATTR_P) && seg < SEG_GDTR)
         attributes |= SEG_ATTR_UNUSABLE;
+    if (seg == SEG_SS) /* SYSRET leaves SS.DPL alone: only this field is always the CPL */
+        attributes = (attributes & ~0x60u) | (to_svm(vcpu)->vmcb->cpl_ & 3u) << 5;
     *out = (struct segment){in->base, in->limit, attributes, in->selector};
 }
 
