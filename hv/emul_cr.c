@@ -57,13 +57,17 @@ static bool cr0_legal(struct vcpu *vcpu, uint64_t old, uint64_t value)
     return true;
 }
 
-/* Paging goes on under EFER.LME: what long mode demands. */
+/* Paging goes on under EFER.LME: what long mode demands.  (With a 16-bit TSS VT-x refuses the
+ * entry.) */
 static bool may_enter_long_mode(struct vcpu *vcpu)
 {
     struct segment cs;
+    struct segment tr;
 
     backend->get_seg(vcpu, SEG_CS, &cs);
-    return (backend->get_reg(vcpu, VCPU_CR4) & CR4_PAE) && !(cs.attributes & SEG_ATTR_L);
+    backend->get_seg(vcpu, SEG_TR, &tr);
+    return (backend->get_reg(vcpu, VCPU_CR4) & CR4_PAE) && !(cs.attributes & SEG_ATTR_L) &&
+           SEG_ATTR_TYPE(tr.attributes) != SEG_SYS_TSS16_BUSY;
 }
 
 bool emul_write_cr0(struct vcpu *vcpu, uint64_t value)
@@ -206,43 +210,62 @@ bool emul_write_efer(struct vcpu *vcpu, uint64_t value)
 
 /* ---- The exits ------------------------------------------------------------------------------ */
 
-/* A CPU that does not say which register was moved: the instruction says it. */
-static bool decode_cr(struct vcpu *vcpu, struct exit_cr *cr, uint8_t *length)
+/* Where the memory operand of LMSW or SMSW is. */
+static uint64_t operand_offset(struct vcpu *vcpu, const struct insn *insn)
 {
-    struct insn insn;
+    vcpu->gprs.r[GPR_RSP] = backend->get_reg(vcpu, VCPU_RSP);
+    return insn_address(insn, vcpu->gprs.r, vcpu->rip);
+}
 
-    if (emul_decode(vcpu, &insn) != 0)
+static bool decode_lmsw(struct vcpu *vcpu, const struct insn *insn, struct exit_cr *cr)
+{
+    uint64_t source = 0;
+
+    if (insn->src.kind == INSN_OPERAND_REG)
+        source = vcpu_read_gpr(vcpu, insn->src.reg);
+    else if (emul_mem_read(vcpu, insn->mem.segment, operand_offset(vcpu, insn), 2, &source) != 0)
         return false;
-    *length = insn.length;
-    switch (insn.op) {
+    cr->access = CR_LMSW;
+    cr->lmsw = (uint16_t)source;
+    return true;
+}
+
+/* A CPU that does not say which register was moved: the instruction says it.  False: execute again,
+ * for a fault was injected, or the code changed under the exit. */
+static bool decode_cr(struct vcpu *vcpu, const struct insn *insn, struct exit_cr *cr)
+{
+    if (insn->ud)
+        return false;
+    switch (insn->op) {
     case INSN_OP_MOV_TO_CR:
-        cr->access = CR_WRITE;
-        cr->cr = insn.dst.reg;
-        cr->gpr = insn.src.reg;
-        return true;
+        cr->gpr = insn->src.reg;
+        return cr->access == CR_WRITE && cr->cr == insn->dst.reg;
     case INSN_OP_MOV_FROM_CR:
-        cr->access = CR_READ;
-        cr->cr = insn.src.reg;
-        cr->gpr = insn.dst.reg;
-        return true;
+        cr->gpr = insn->dst.reg;
+        return cr->access == CR_READ && cr->cr == insn->src.reg;
     case INSN_OP_CLTS:
         cr->access = CR_CLTS;
         return true;
-    case INSN_OP_LMSW: {
-        uint64_t source = 0;
-
-        cr->access = CR_LMSW;
-        if (insn.src.kind == INSN_OPERAND_REG)
-            source = vcpu_read_gpr(vcpu, insn.src.reg);
-        else if (emul_mem_read(vcpu, insn.mem.segment, insn_address(&insn, vcpu->gprs.r, vcpu->rip),
-                               2, &source) != 0)
-            return false;
-        cr->lmsw = (uint16_t)source;
-        return true;
-    }
+    case INSN_OP_LMSW:
+        return decode_lmsw(vcpu, insn, cr);
     default:
-        return false; /* the code changed under the exit: execute again */
+        return false;
     }
+}
+
+/* SMSW stores 16 bits in memory, and as many as its operand has in a register. */
+static enum exit_action store_msw(struct vcpu *vcpu, const struct insn *insn)
+{
+    uint64_t value = backend->get_reg(vcpu, VCPU_CR0);
+    uint64_t mask = insn->operand_size == 2 ? 0xffff : ~0ull;
+
+    if (insn->dst.kind != INSN_OPERAND_REG)
+        return emul_mem_write(vcpu, insn->mem.segment, operand_offset(vcpu, insn), 2, value) == 0
+                   ? ACTION_ADVANCE
+                   : ACTION_RESUME;
+    vcpu_write_gpr(vcpu, insn->dst.reg,
+                   (vcpu_read_gpr(vcpu, insn->dst.reg) & ~mask) | (value & mask));
+    return ACTION_ADVANCE;
 }
 
 /* CR8: four bits, the high half of the TPR. */
@@ -313,10 +336,16 @@ static bool access_cr(struct vcpu *vcpu, const struct exit_cr *cr)
 enum exit_action emul_cr(struct vcpu *vcpu, const struct vm_exit *exit)
 {
     struct exit_cr cr = exit->cr;
-    uint8_t length;
+    struct insn insn;
 
-    if (!cr.decoded && !decode_cr(vcpu, &cr, &length))
-        return ACTION_RESUME;
+    if (!cr.decoded) {
+        if (emul_decode(vcpu, &insn) != 0)
+            return ACTION_RESUME;
+        if (insn.op == INSN_OP_SMSW)
+            return store_msw(vcpu, &insn);
+        if (!decode_cr(vcpu, &insn, &cr))
+            return ACTION_RESUME;
+    }
     if (access_cr(vcpu, &cr))
         return ACTION_ADVANCE;
     inject_gp(vcpu, 0);

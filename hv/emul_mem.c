@@ -22,6 +22,7 @@ int emul_decode(struct vcpu *vcpu, struct insn *insn)
     unsigned int count = guest_fetch(vcpu, bytes, sizeof(bytes));
     int error = insn_decode(insn, bytes, count, vcpu_insn_mode(vcpu));
 
+    vcpu->insn_len = error ? 0 : insn->length;
     return error == -EAGAIN ? -EFAULT : error;
 }
 
@@ -281,6 +282,8 @@ enum exit_action emul_mem(struct vcpu *vcpu, const struct vm_exit *exit)
         return stop_unsupported(vcpu, exit, "execution");
     if (exit->mem.in_page_walk)
         return stop_unsupported(vcpu, exit, "page tables");
+    if (exit->vectoring.type) /* the instruction at RIP has nothing to do with it */
+        return stop_unsupported(vcpu, exit, "delivery of an event");
     error = emul_decode(vcpu, &insn);
     if (error == -EFAULT)
         return ACTION_RESUME; /* the code is gone: executing again faults */

@@ -8,6 +8,7 @@
 #include "arch/x86/msr.h"
 #include "arch/x86/paging.h"
 #include "arch/x86/tsc.h"
+#include "hv/emul.h"
 #include "hv/errno.h"
 #include "hv/guest_mem.h"
 #include "hv/insn.h"
@@ -263,7 +264,7 @@ void vcpu_use_debug_registers(struct vcpu *vcpu)
 /* ---- Running -------------------------------------------------------------------------------- */
 
 /* What an exit of this kind was, where the CPU does not give the length. */
-static enum insn_op expected_insn(const struct vm_exit *exit, struct insn *insn)
+static enum insn_op expected_insn(const struct vm_exit *exit)
 {
     switch (exit->kind) {
     case EXIT_CPUID:
@@ -293,23 +294,24 @@ static enum insn_op expected_insn(const struct vm_exit *exit, struct insn *insn)
  */
 static unsigned int decode_length(struct vcpu *vcpu, const struct vm_exit *exit)
 {
+    enum insn_op expected = expected_insn(exit);
     uint8_t bytes[INSN_MAX_LENGTH];
-    unsigned int count = guest_fetch(vcpu, bytes, sizeof(bytes));
-    enum insn_mode mode = vcpu_insn_mode(vcpu);
     struct insn insn;
-    enum insn_op expected = expected_insn(exit, &insn);
     int length;
 
-    if (expected != INSN_OP_NONE) {
-        length = insn_length_of(expected, bytes, count, mode);
-        return length > 0 ? (unsigned int)length : 0;
-    }
-    return insn_decode(&insn, bytes, count, mode) == 0 ? insn.length : 0;
+    if (expected == INSN_OP_NONE)
+        return emul_decode(vcpu, &insn) == 0 ? insn.length : 0;
+    length = insn_length_of(expected, bytes, guest_fetch(vcpu, bytes, sizeof(bytes)),
+                            vcpu_insn_mode(vcpu));
+    return length > 0 ? (unsigned int)length : 0;
 }
 
-static bool code_is_64bit(const struct vcpu *vcpu)
+/* From the CPU, from a handler that has decoded the instruction, or else decoded now. */
+static unsigned int insn_length(struct vcpu *vcpu, const struct vm_exit *exit)
 {
-    return vcpu_is_64bit(vcpu);
+    if (exit->insn_len)
+        return exit->insn_len;
+    return vcpu->insn_len ? vcpu->insn_len : decode_length(vcpu, exit);
 }
 
 /*
@@ -318,13 +320,13 @@ static bool code_is_64bit(const struct vcpu *vcpu)
  */
 static void advance(struct vcpu *vcpu, const struct vm_exit *exit)
 {
-    unsigned int length = exit->insn_len ? exit->insn_len : decode_length(vcpu, exit);
+    unsigned int length = insn_length(vcpu, exit);
     uint64_t blocking;
 
     if (!length)
         return;
     vcpu->rip += length;
-    if (vcpu->rip > UINT32_MAX && !code_is_64bit(vcpu))
+    if (vcpu->rip > UINT32_MAX && !vcpu_is_64bit(vcpu))
         vcpu->rip = (uint32_t)vcpu->rip;
     blocking = backend->get_reg(vcpu, VCPU_BLOCKING);
     if (unlikely(blocking & (BLOCKING_STI | BLOCKING_MOV_SS)))
@@ -367,6 +369,7 @@ static bool handle_requests(struct vcpu *vcpu)
 
 static bool act(struct vcpu *vcpu, const struct vm_exit *exit)
 {
+    vcpu->insn_len = 0;
     switch (exit_dispatch(vcpu, exit)) {
     case ACTION_RESUME:
         return true;

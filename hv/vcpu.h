@@ -80,6 +80,7 @@ struct vcpu {
     uint8_t sipi_vector;       /* (a) */
     uint8_t state;             /* (c) enum vcpu_state */
     struct cpu *cpu;           /* (c) where it is loaded, or a null pointer */
+    uint8_t insn_len;          /* (c) of the instruction that exited, once decoded; 0: not yet */
     struct vm_event exception; /* (c) to be injected at the next entry */
     struct vm_event requeued;  /* (c) an interrupt or NMI whose delivery was interrupted */
     uint64_t tsc_offset;       /* (c) guest TSC = host TSC + offset */
