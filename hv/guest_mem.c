@@ -139,6 +139,8 @@ static struct paging_mode current_mode(const struct vcpu *vcpu)
     return (struct paging_mode){2, 4, 10, 0xfffff000};
 }
 
+#define WALK_TRIES 16
+
 struct walk_state {
     struct vcpu *vcpu;
     uint64_t cr0, cr4, efer;
@@ -180,7 +182,8 @@ static uint32_t fault_code(const struct walk_state *state, bool present)
         code |= PF_WRITE;
     if (state->access & ACCESS_USER)
         code |= PF_USER;
-    if ((state->access & ACCESS_FETCH) && ((state->efer & EFER_NXE) || (state->cr4 & CR4_SMEP)))
+    if ((state->access & ACCESS_FETCH) &&
+        (((state->efer & EFER_NXE) && (state->cr4 & CR4_PAE)) || (state->cr4 & CR4_SMEP)))
         code |= PF_FETCH;
     return code;
 }
@@ -200,14 +203,24 @@ static bool is_leaf(const struct walk_state *state, const struct paging_mode *mo
     return mode->entry_size == 8 || (state->cr4 & CR4_PSE);
 }
 
-/* Atomically, for the guest's other vCPUs walk the same tables. */
-static void mark_used(struct walk_state *state, uint64_t entry_gpa, uint64_t entry, bool leaf)
+/*
+ * Set the accessed and dirty bits as the CPU would: only in the entry that was read, for the
+ * guest's other vCPUs use the same tables.  False: it has changed since.
+ */
+static bool mark_used(struct walk_state *state, unsigned int size, uint64_t entry_gpa,
+                      uint64_t entry, bool leaf)
 {
-    uint8_t bits = (uint8_t)(PTE_A | (leaf && (state->access & ACCESS_WRITE) ? PTE_D : 0));
-    uint8_t *byte = ram_at(state->vcpu->vm, entry_gpa, 1);
+    uint64_t used = entry | PTE_A | (leaf && (state->access & ACCESS_WRITE) ? PTE_D : 0);
+    void *at = ram_at(state->vcpu->vm, entry_gpa, size);
+    uint32_t entry32 = (uint32_t)entry;
 
-    if (byte && (entry & bits) != bits && !(state->access & ACCESS_QUIET))
-        __atomic_fetch_or(byte, bits, __ATOMIC_RELAXED);
+    if (used == entry || !at || (state->access & ACCESS_QUIET))
+        return true;
+    if (size == 4)
+        return __atomic_compare_exchange_n((uint32_t *)at, &entry32, (uint32_t)used, false,
+                                           __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    return __atomic_compare_exchange_n((uint64_t *)at, &entry, used, false, __ATOMIC_RELAXED,
+                                       __ATOMIC_RELAXED);
 }
 
 static void add_step(struct guest_walk *out, unsigned int level, uint64_t entry_gpa, uint64_t entry)
@@ -216,12 +229,15 @@ static void add_step(struct guest_walk *out, unsigned int level, uint64_t entry_
         out->steps[out->step_count++] = (struct walk_step){level, GPA(entry_gpa), entry};
 }
 
-static void walk_levels(struct walk_state *state, const struct paging_mode *mode, uint64_t gva,
+/* False: an entry changed under the walk, which has to begin again. */
+static bool walk_levels(struct walk_state *state, const struct paging_mode *mode, uint64_t gva,
                         struct guest_walk *out)
 {
     uint64_t table = backend->get_reg(state->vcpu, VCPU_CR3) &
                      (mode->levels == 3 ? CR3_PAE_ADDRESS : mode->address_mask);
 
+    *out = (struct guest_walk){.page_size = PAGE_SIZE};
+    state->user_ok = state->write_ok = state->fetch_ok = true;
     for (unsigned int level = mode->levels; level > 0; level--) {
         unsigned int shift = PAGE_SHIFT + mode->index_bits * (level - 1);
         uint64_t entry_gpa =
@@ -233,7 +249,7 @@ static void walk_levels(struct walk_state *state, const struct paging_mode *mode
             !(entry & PTE_P)) {
             add_step(out, level, entry_gpa, entry);
             out->error = fault_code(state, false);
-            return;
+            return true;
         }
         add_step(out, level, entry_gpa, entry);
         if (!is_pdpte(mode, level)) {
@@ -244,19 +260,27 @@ static void walk_levels(struct walk_state *state, const struct paging_mode *mode
         leaf = is_leaf(state, mode, entry, level);
         if (leaf && !access_allowed(state)) {
             out->error = fault_code(state, true);
-            return;
+            return true;
         }
-        if (!is_pdpte(mode, level))
-            mark_used(state, entry_gpa, entry, leaf);
+        if (!is_pdpte(mode, level) && !mark_used(state, mode->entry_size, entry_gpa, entry, leaf))
+            return false;
         if (leaf) {
             out->page_size = 1ull << shift;
             out->gpa =
                 GPA(leaf_address(mode, entry, out->page_size) | (gva & (out->page_size - 1)));
             out->ok = true;
-            return;
+            return true;
         }
         table = entry & mode->address_mask;
     }
+    return true;
+}
+
+static bool is_canonical(const struct paging_mode *mode, uint64_t gva)
+{
+    unsigned int unused = mode->levels == 5 ? 7 : 16;
+
+    return (uint64_t)((int64_t)(gva << unused) >> unused) == gva;
 }
 
 void guest_walk(struct vcpu *vcpu, uint64_t gva, uint32_t access, struct guest_walk *out)
@@ -268,9 +292,6 @@ void guest_walk(struct vcpu *vcpu, uint64_t gva, uint32_t access, struct guest_w
         .cr4 = backend->get_reg(vcpu, VCPU_CR4),
         .efer = backend->get_reg(vcpu, VCPU_EFER),
         .access = access,
-        .user_ok = true,
-        .write_ok = true,
-        .fetch_ok = true,
     };
 
     *out = (struct guest_walk){.page_size = PAGE_SIZE};
@@ -281,7 +302,13 @@ void guest_walk(struct vcpu *vcpu, uint64_t gva, uint32_t access, struct guest_w
     }
     if (mode.levels <= 3)
         gva = (uint32_t)gva;
-    walk_levels(&state, &mode, gva, out);
+    else if (!is_canonical(&mode, gva))
+        return;
+    /* A guest that never stops changing its tables gets a page fault. */
+    for (unsigned int tries = 0; tries < WALK_TRIES; tries++)
+        if (walk_levels(&state, &mode, gva, out))
+            return;
+    out->error = fault_code(&state, false);
 }
 
 unsigned int guest_fetch(struct vcpu *vcpu, uint8_t *bytes, unsigned int size)
