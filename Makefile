@@ -101,6 +101,7 @@ HOST_LIBS_kvm_clock := -lm
 
 HOST_TESTS += slat
 HOST_SRC_slat := hv/slat.c arch/svm/npt.c arch/vmx/ept.c
+HOST_TESTS += tsc
 HOST_TESTS += timer
 HOST_SRC_timer := hv/timer.c
 HOST_TESTS += bus

@@ -389,8 +389,9 @@ static enum exit_action refuse_unknown(struct vcpu *vcpu, uint32_t msr, const ch
     vcpu->unknown_msrs++;
     while (i < logged_count && logged[i] != msr)
         i++;
-    if (i == logged_count && logged_count < ARRAY_SIZE(logged)) {
-        logged[logged_count++] = msr;
+    if (i == logged_count && i < ARRAY_SIZE(logged)) { /* i alone: another CPU may be here too */
+        logged[i] = msr;
+        logged_count = i + 1;
         log_debug("%s: unknown msr 0x%x %s", vm_name(vcpu->vm), msr, what);
     }
     inject_gp(vcpu, 0);

@@ -274,7 +274,7 @@ static uint64_t lapic_tsc_to_ns(void *ctx, uint64_t guest_tsc)
 
     if (ahead <= 0)
         return vm_now_ns(vcpu->vm);
-    if (ahead > (int64_t)(1ull << 62))
+    if (ahead > (int64_t)(1ull << 58)) /* years, whose nanoseconds might not fit */
         return VTIMER_OFF;
     return vm_now_ns(vcpu->vm) + tsc_to_ns((uint64_t)ahead) + 1;
 }

@@ -84,7 +84,7 @@ uint64_t vm_now_ns(const struct vm *vm)
 
 uint64_t vm_ns_to_tsc(const struct vm *vm, uint64_t guest_ns)
 {
-    return tsc_info.boot + ns_to_tsc(vm->clock_base_ns + guest_ns) + 1;
+    return tsc_info.boot + ns_to_tsc_after(vm->clock_base_ns + guest_ns);
 }
 
 /* ---- Memory --------------------------------------------------------------------------------- */
@@ -424,6 +424,8 @@ static void set_running(struct vm *vm)
 
 static void set_stopped(struct vm *vm, enum vm_state state)
 {
+    if (vm->state == VM_RUNNING)
+        vm->stopped_tsc = rdtsc();
     vm->clock_stopped_ns = vm_now_ns(vm);
     vm->state = state;
     board_pause(vm);
@@ -511,10 +513,25 @@ int vm_pause(struct vm *vm, const char **why)
     return 0;
 }
 
+/* A guest's TSC stands still with its other clocks, which would seem slow beside it. */
+static void go_on_with_tsc(struct vm *vm)
+{
+    uint64_t stood = rdtsc() - vm->stopped_tsc;
+
+    for (unsigned int i = 0; i < vm->vcpu_count; i++) {
+        struct vcpu *vcpu = vm->vcpus[i];
+
+        vcpu_load(vcpu);
+        vcpu->tsc_offset -= stood;
+        backend->set_tsc_offset(vcpu, vcpu->tsc_offset);
+    }
+}
+
 int vm_resume(struct vm *vm, const char **why)
 {
     if (vm->state != VM_PAUSED)
         return refuse(why, "it is not paused");
+    go_on_with_tsc(vm);
     set_running(vm);
     return 0;
 }

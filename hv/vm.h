@@ -99,6 +99,7 @@ struct vm {
     /* The guest's clock: vclock = host time - clock_base while running, clock_stopped while not. */
     uint64_t clock_base_ns;
     uint64_t clock_stopped_ns;
+    uint64_t stopped_tsc; /* the host's when it was last paused */
 
     struct guest_console console;
 };

@@ -53,6 +53,18 @@ static inline uint64_t ns_to_tsc(uint64_t ns)
     return fixed_multiply(ns, tsc_info.ticks_per_ns);
 }
 
+/*
+ * The first ticks, or a few more, that tsc_to_ns() makes ns of.  Both factors are rounded down, so
+ * that ns_to_tsc() alone comes too early, by more the longer the machine has run.
+ */
+static inline uint64_t ns_to_tsc_after(uint64_t ns)
+{
+    uint64_t ticks = ns_to_tsc(ns);
+    uint64_t reached = tsc_to_ns(ticks);
+
+    return reached < ns ? ticks + ns_to_tsc(ns - reached) + 2 : ticks;
+}
+
 /* Nanoseconds since boot. */
 static inline uint64_t time_ns(void)
 {
