@@ -2,7 +2,6 @@
 /* The dispatch of exits: one line a kind.  What is done about each stands in emul_*.c. */
 #include "hv/exit.h"
 
-#include "arch/x86/cpu.h"
 #include "hv/emul.h"
 #include "hv/panic.h"
 #include "hv/util.h"
@@ -43,13 +42,6 @@ static const char *const names[EXIT_KIND_COUNT] = {
 const char *exit_kind_name(unsigned int kind)
 {
     return kind < EXIT_KIND_COUNT && names[kind] ? names[kind] : "?";
-}
-
-/* The host's interrupt is pending: its handler runs here. */
-static enum exit_action take_host_event(void)
-{
-    cpu_take_interrupts();
-    return ACTION_RESUME;
 }
 
 static enum exit_action open_window(struct vcpu *vcpu)
@@ -100,8 +92,7 @@ static enum exit_action stop_task_switch(struct vcpu *vcpu)
 enum exit_action exit_dispatch(struct vcpu *vcpu, const struct vm_exit *exit)
 {
     switch ((enum exit_kind)exit->kind) { /* no default, so that -Wswitch names a forgotten kind */
-    case EXIT_HOST_EVENT:
-        return take_host_event();
+    case EXIT_HOST_EVENT:                 /* taken already, see vcpu_run() */
     case EXIT_HOST_NMI:
     case EXIT_INIT:
     case EXIT_TIMER:

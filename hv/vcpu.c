@@ -404,6 +404,12 @@ void vcpu_run(struct vcpu *vcpu)
         if (vcpu->check_events || vcpu->exception.type)
             intr_deliver(vcpu);
         backend->enter(vcpu, &exit);
+        /*
+         * Whatever the exit was, the host's interrupts get in: where one is pending that saves an
+         * exit. (Bochs 2.7 needs it: a physical interrupt that is pending at the VM entry of a
+         * guest with IF = 0 ends that guest only when it changes IF.)
+         */
+        cpu_take_interrupts();
         vcpu->exits[exit.kind]++;
         trace_exit(&cpu->trace, rdtsc(), TRACE_VCPU(vcpu->vm->id, vcpu->id), exit.kind, vcpu->rip,
                    exit.raw.reason, exit.raw.info1);
