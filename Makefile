@@ -117,6 +117,8 @@ HOST_TESTS += emul_cr
 HOST_SRC_emul_cr := $(CORE_SRC)
 HOST_TESTS += svm
 HOST_SRC_svm := $(CORE_SRC) arch/svm/vmcb.c arch/svm/inject.c arch/svm/decode.c
+HOST_TESTS += sched
+HOST_SRC_sched := hv/sched.c hv/heap.c
 
 # (fuzz targets)
 HOST_FUZZ += guest_mem
