@@ -52,7 +52,7 @@ static const struct row {
     {PIN, REQUIRED, VMX_PIN_EXT_INTR, "external-interrupt exiting", 0},
     {PIN, REQUIRED, VMX_PIN_NMI, "NMI exiting", 0},
     {PIN, REQUIRED, VMX_PIN_VIRTUAL_NMI, "virtual NMIs", 0},
-    {PIN, SHOWN, VMX_PIN_PREEMPTION_TIMER, "activate VMX-preemption timer", 0},
+    {PIN, OPTIONAL, VMX_PIN_PREEMPTION_TIMER, "activate VMX-preemption timer", 0},
     {PIN, SHOWN, VMX_PIN_POSTED_INTR, "process posted interrupts", 0},
 
     {CPU, ON_DEMAND, VMX_CPU_INTR_WINDOW, "interrupt-window exiting", 0},
@@ -210,6 +210,7 @@ static bool make_caps(const char **why_not)
         !make_controls(ENTRY, &caps->entry, why_not))
         return false;
     caps->revision = VMX_BASIC_REVISION(values[BASIC]);
+    caps->timer_shift = VMX_MISC_TIMER_SHIFT(rdmsr(MSR_VMX_MISC));
     caps->invept_single = has(EPT_VPID, VMX_EPT_INVEPT_SINGLE);
     caps->invvpid_single = has(EPT_VPID, VMX_VPID_INVVPID_SINGLE);
     caps->vpid = has(CPU2, VMX_CPU2_VPID) && has(EPT_VPID, VMX_VPID_INVVPID) &&

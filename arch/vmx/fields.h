@@ -306,6 +306,8 @@ enum vmcs_natural {
 #define VMX_BASIC_TRUE_CTLS       BIT(55)
 #define VMX_BASIC_NO_ERROR_CHECK  BIT(56)
 
+#define VMX_MISC_TIMER_SHIFT(misc) ((uint32_t)BITS(misc, 4, 0)) /* the timer counts TSC >> this */
+
 #define VMX_EPT_EXECUTE_ONLY       BIT(0)
 #define VMX_EPT_WALK_4             BIT(6)
 #define VMX_EPT_WALK_5             BIT(7)

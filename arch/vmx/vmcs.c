@@ -11,6 +11,7 @@
 #include "arch/x86/cpuid.h"
 #include "arch/x86/msr.h"
 #include "arch/x86/paging.h"
+#include "arch/x86/tsc.h"
 #include "hv/panic.h"
 
 /*
@@ -19,6 +20,8 @@
  */
 #define CR0_GUEST_OWNED (CR0_MP | CR0_EM | CR0_TS | CR0_WP | CR0_AM)
 #define CR4_GUEST_OWNED CR4_PGE
+
+#define LONGEST_RUN_NS 10000000ull
 
 #define SEG_AR_DEFINED                                                                    \
     (SEG_AR_TYPE | SEG_AR_S | SEG_AR_DPL | SEG_AR_P | SEG_AR_AVL | SEG_AR_L | SEG_AR_DB | \
@@ -56,6 +59,15 @@ static void reset_maps(const struct vm *vm)
     vmwrite64(VMCS_EPTP, vmx_eptp(vm));
 }
 
+/*
+ * Every entry starts the VMX-preemption timer from here, for exits do not save it: a guest that
+ * does not exit by itself does so after this time.  See take_interrupts() in vmx.c.
+ */
+static uint32_t timer_value(void)
+{
+    return (uint32_t)MAX(1, MIN(ns_to_tsc(LONGEST_RUN_NS) >> vmx_caps.timer_shift, UINT32_MAX));
+}
+
 static void reset_execution_controls(struct vmx_vcpu *vmx)
 {
     vmx->cpu_ctls = vmx_caps.cpu | (vmx->vcpu.debug_used ? 0 : (uint32_t)VMX_CPU_MOV_DR);
@@ -72,6 +84,8 @@ static void reset_execution_controls(struct vmx_vcpu *vmx)
     vmwrite32(VMCS_CR3_TARGET_COUNT, 0);
     if (vmx_caps.vpid)
         vmwrite16(VMCS_VPID, vmx->vpid);
+    if (vmx_caps.pin & VMX_PIN_PREEMPTION_TIMER)
+        vmwrite32(VMCS_PREEMPTION_TIMER, timer_value());
     if (vmx_caps.cpu2 & VMX_CPU2_XSAVES)
         vmwrite64(VMCS_XSS_EXITING, ~0ull);
     if (vmx_caps.cpu2 & VMX_CPU2_ENCLS)

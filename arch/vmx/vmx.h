@@ -62,6 +62,7 @@ static inline struct vmx_vm *vmx_vm_part(const struct vm *vm)
 struct vmx_caps {
     uint32_t pin, cpu, cpu2, exit, entry;
     uint32_t revision;
+    uint32_t timer_shift; /* of the VMX-preemption timer */
     bool vpid;
     bool invept_single, invvpid_single;
 };
