@@ -111,6 +111,8 @@ CORE_SRC := tests/host/fake_backend.c $(addprefix hv/,vcpu.c intr.c exit.c guest
             trace.c printf.c) $(wildcard hv/emul_*.c hv/pv/*.c hv/vdev/*.c) arch/x86/cpuid.c
 HOST_TESTS += intr
 HOST_SRC_intr := $(CORE_SRC)
+HOST_TESTS += emul_mem
+HOST_SRC_emul_mem := $(CORE_SRC)
 HOST_TESTS += guest_mem
 HOST_SRC_guest_mem := $(CORE_SRC)
 HOST_TESTS += emul_cr

@@ -102,14 +102,29 @@ static bool within_limit(const struct segment *segment, uint64_t offset, unsigne
     uint64_t top = segment->attributes & SEG_ATTR_DB ? UINT32_MAX : UINT16_MAX;
     bool expand_down = (SEG_ATTR_TYPE(segment->attributes) & 0xc) == 0x4;
 
+    return expand_down ? offset > segment->limit && last <= top : last <= segment->limit;
+}
+
+/*
+ * SDM, "Type Checking": only data segments are written, and only if they say so; code may be
+ * unreadable. Real mode has no types.
+ */
+static bool type_allows(const struct vcpu *vcpu, const struct segment *segment, bool write)
+{
+    uint32_t type = SEG_ATTR_TYPE(segment->attributes);
+
+    if (!(backend->get_reg(vcpu, VCPU_CR0) & CR0_PE))
+        return true;
     if (segment->attributes & SEG_ATTR_UNUSABLE)
         return false;
-    return expand_down ? offset > segment->limit && last <= top : last <= segment->limit;
+    if (write)
+        return (type & (SEG_TYPE_CODE | SEG_TYPE_WRITABLE)) == SEG_TYPE_WRITABLE;
+    return !(type & SEG_TYPE_CODE) || (type & SEG_TYPE_READABLE);
 }
 
 /* The linear address; -EFAULT with #GP or #SS injected. */
 static int linear_address(struct vcpu *vcpu, unsigned int seg, uint64_t offset, unsigned int size,
-                          uint64_t *out)
+                          bool write, uint64_t *out)
 {
     struct segment segment;
     uint64_t base;
@@ -122,7 +137,7 @@ static int linear_address(struct vcpu *vcpu, unsigned int seg, uint64_t offset, 
         ok = is_canonical(*out) && is_canonical(*out + size - 1);
     } else {
         *out = (uint32_t)(segment.base + offset);
-        ok = within_limit(&segment, offset, size);
+        ok = type_allows(vcpu, &segment, write) && within_limit(&segment, offset, size);
     }
     if (ok)
         return 0;
@@ -158,6 +173,8 @@ static int translate(struct vcpu *vcpu, uint64_t gva, unsigned int size, uint32_
         out->at[out->count++].size = piece;
         gva += piece;
         size -= piece;
+        if (!vcpu_is_64bit(vcpu))
+            gva = (uint32_t)gva;
     }
     return 0;
 }
@@ -170,7 +187,7 @@ int emul_mem_read(struct vcpu *vcpu, unsigned int seg, uint64_t offset, unsigned
     struct pieces pieces;
     uint64_t gva;
 
-    if (linear_address(vcpu, seg, offset, size, &gva) != 0 ||
+    if (linear_address(vcpu, seg, offset, size, false, &gva) != 0 ||
         translate(vcpu, gva, size, ACCESS_READ, &pieces) != 0)
         return -EFAULT;
     for (unsigned int i = 0; i < pieces.count; i++) {
@@ -187,7 +204,7 @@ int emul_mem_check_write(struct vcpu *vcpu, unsigned int seg, uint64_t offset, u
     struct pieces pieces;
     uint64_t gva;
 
-    if (linear_address(vcpu, seg, offset, size, &gva) != 0)
+    if (linear_address(vcpu, seg, offset, size, true, &gva) != 0)
         return -EFAULT;
     return translate(vcpu, gva, size, ACCESS_WRITE, &pieces);
 }
@@ -201,7 +218,7 @@ int emul_mem_write(struct vcpu *vcpu, unsigned int seg, uint64_t offset, unsigne
     uint64_t gva;
 
     memcpy(bytes, &value, sizeof(bytes));
-    if (linear_address(vcpu, seg, offset, size, &gva) != 0 ||
+    if (linear_address(vcpu, seg, offset, size, true, &gva) != 0 ||
         translate(vcpu, gva, size, ACCESS_WRITE, &pieces) != 0)
         return -EFAULT;
     for (unsigned int i = 0; i < pieces.count; i++) {
