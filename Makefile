@@ -103,12 +103,12 @@ HOST_TESTS += slat
 HOST_SRC_slat := hv/slat.c arch/svm/npt.c arch/vmx/ept.c
 HOST_TESTS += tsc
 HOST_TESTS += timer
-HOST_SRC_timer := hv/timer.c
+HOST_SRC_timer := hv/timer.c hv/heap.c
 HOST_TESTS += bus
 HOST_SRC_bus := hv/bus.c
 # The core of hv/ over a fake backend.
 CORE_SRC := tests/host/fake_backend.c $(addprefix hv/,vcpu.c intr.c exit.c guest_mem.c insn.c insn_exec.c bus.c timer.c \
-            trace.c printf.c) $(wildcard hv/emul_*.c hv/pv/*.c hv/vdev/*.c) arch/x86/cpuid.c
+            heap.c trace.c printf.c) $(wildcard hv/emul_*.c hv/pv/*.c hv/vdev/*.c) arch/x86/cpuid.c
 HOST_TESTS += intr
 HOST_SRC_intr := $(CORE_SRC)
 HOST_TESTS += emul_mem

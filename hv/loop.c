@@ -88,7 +88,7 @@ void loop_timer_arm(struct timer *timer, uint64_t deadline_tsc)
     struct hv_cpu *hv = this_cpu()->hv;
 
     timer_arm(&hv->timers, timer, deadline_tsc);
-    if (hv->timers.root == timer)
+    if (timer_next(&hv->timers) == deadline_tsc)
         program_hardware(hv);
 }
 

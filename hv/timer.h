@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One timer queue per CPU, on the local APIC's one-shot timer: a pairing heap by deadline, so that
- * arming and cancelling cost the same with one guest and with a hundred.
+ * One timer queue per CPU, on the local APIC's one-shot timer: a heap by deadline, so that arming
+ * and cancelling cost the same with one guest and with a hundred.
  */
 #pragma once
+
+#include "hv/heap.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define TIMER_NEVER UINT64_MAX
+#define TIMER_NEVER HEAP_EMPTY
 
 struct timer {
-    uint64_t deadline_tsc; /* of the host's TSC */
+    struct heap_node node; /* by the deadline, of the host's TSC */
     void (*fire)(struct timer *timer);
-    struct timer_queue *queue;          /* the queue it is in; a null pointer: not armed */
-    struct timer *child, *next, **link; /* the heap: first child, next sibling, what points here */
+    struct timer_queue *queue; /* the queue it is in; a null pointer: not armed */
 };
 
 struct timer_queue {
-    struct timer *root;
+    struct heap heap;
 };
 
 void timer_init(struct timer *timer, void (*fire)(struct timer *timer));

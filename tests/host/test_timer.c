@@ -93,7 +93,7 @@ static void test_random(void)
     rearm = NULL;
     last_fired = 0;
     now = UINT64_MAX - 1;
-    CHECK(timer_run(&queue, now) == TIMER_NEVER && !queue.root, "in the end all fire");
+    CHECK(timer_run(&queue, now) == TIMER_NEVER && !queue.heap.root, "in the end all fire");
 }
 
 static void test_simple(void)
