@@ -111,6 +111,10 @@ CORE_SRC := tests/host/fake_backend.c $(addprefix hv/,vcpu.c intr.c exit.c guest
             heap.c trace.c printf.c) $(wildcard hv/emul_*.c hv/pv/*.c hv/vdev/*.c) arch/x86/cpuid.c
 HOST_TESTS += intr
 HOST_SRC_intr := $(CORE_SRC)
+HOST_TESTS += emul_cpuid
+HOST_SRC_emul_cpuid := $(CORE_SRC)
+HOST_TESTS += emul_msr
+HOST_SRC_emul_msr := $(CORE_SRC)
 HOST_TESTS += emul_mem
 HOST_SRC_emul_mem := $(CORE_SRC)
 HOST_TESTS += guest_mem
