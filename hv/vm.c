@@ -468,6 +468,8 @@ void vm_start_all(void)
         if (vms[i]->config->autostart)
             vm_start(vms[i], &why);
     }
+    if (!console_attached())
+        console_attach(NULL); /* the monitor shows its prompt */
     log_info("boot: guests run %llu tsc ticks after the banner",
              (unsigned long long)(rdtsc() - boot->banner_tsc));
     work_due = true; /* with nothing to run everything is done */
