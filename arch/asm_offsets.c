@@ -6,11 +6,13 @@
 #include "arch/vmx/fields.h"
 #include "arch/x86/cpu.h"
 #include "arch/x86/idt.h"
+#include "arch/x86/msr.h"
+#include "arch/x86/smp.h"
 #include "hv/vcpu.h"
 
 /* struct gprs is an array in the order of the registers' encoding. */
 #define GPR(name, number) DEF(GPRS_##name, offsetof(struct gprs, r) + (number) * sizeof(uint64_t))
-#define DEF(name, value) __asm__ volatile("\n.ascii \"@DEF " #name " %c0\"" ::"i"(value))
+#define DEF(name, value)  __asm__ volatile("\n.ascii \"@DEF " #name " %c0\"" ::"i"(value))
 
 void asm_offsets(void);
 
@@ -18,6 +20,15 @@ void asm_offsets(void)
 {
     DEF(SELECTOR_CODE, SELECTOR_CODE);
     DEF(SELECTOR_DATA, SELECTOR_DATA);
+    DEF(GDT_CODE64_LOW, (uint32_t)GDT_CODE64);
+    DEF(GDT_CODE64_HIGH, GDT_CODE64 >> 32);
+    DEF(GDT_DATA_LOW, (uint32_t)GDT_DATA);
+    DEF(GDT_DATA_HIGH, GDT_DATA >> 32);
+    DEF(AP_CR0, (int32_t)(CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG));
+    DEF(AP_CR4, CR4_PAE);
+    DEF(AP_EFER, EFER_LME | EFER_NXE);
+    DEF(AP_MSR_EFER, MSR_EFER);
+    DEF(SMP_SLOT_SIZE, SMP_SLOT_SIZE);
     GPR(RAX, 0);
     GPR(RCX, 1);
     GPR(RDX, 2);

@@ -2,6 +2,8 @@
 /* Taking the physical machine over from firmware.  What runs on it is not known here. */
 #include "hv/host.h"
 
+#include "arch/x86/cpu_list.h"
+#include "arch/x86/lapic.h"
 #include "arch/x86/paging.h"
 #include "boot/boot_info.h"
 #include "drivers/acpi.h"
@@ -55,4 +57,23 @@ void host_init(const struct boot_info *info)
     log_info("ioapic: %u pins, all masked", host_summary.ioapic_pins);
     rtc_init(acpi_info()->century);
     power_init(info->system_table, paging_runtime_services_cr3());
+}
+
+static void list_cpu(struct cpu_list *list, uint32_t apic_id, bool enabled)
+{
+    const char *why_not = cpu_list_add(list, apic_id, enabled);
+
+    if (why_not)
+        log_warn("cpus: apic %u %s: left out", apic_id, why_not);
+}
+
+void host_list_cpus(const struct boot_info *info, struct cpu_list *list)
+{
+    const struct acpi_info *acpi = acpi_info();
+
+    cpu_list_init(list, lapic_id(), lapic_is_x2apic());
+    for (uint32_t i = 0; acpi->has_madt && i < acpi->cpu_count; i++)
+        list_cpu(list, acpi->cpus[i].apic_id, acpi->cpus[i].enabled);
+    for (uint32_t i = 0; !acpi->has_madt && i < info->cpu_count; i++)
+        list_cpu(list, info->cpus[i].apic_id, info->cpus[i].enabled);
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 struct boot_info;
+struct cpu_list;
 
 /*
  * After paging_init(), before tsc_calibrate(): reads the ACPI tables, masks the
@@ -13,6 +14,10 @@ struct boot_info;
  * each.
  */
 void host_init(const struct boot_info *info);
+
+/* The CPUs that firmware lists, by the MADT if there is one; a line for each that cannot be used.
+ */
+void host_list_cpus(const struct boot_info *info, struct cpu_list *list);
 
 /* What `info host` says of it. */
 struct host_summary {

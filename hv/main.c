@@ -3,10 +3,12 @@
 #include "hv/main.h"
 
 #include "arch/x86/cpu.h"
+#include "arch/x86/cpu_list.h"
 #include "arch/x86/cpuid.h"
 #include "arch/x86/fpu.h"
 #include "arch/x86/lapic.h"
 #include "arch/x86/paging.h"
+#include "arch/x86/smp.h"
 #include "arch/x86/tsc.h"
 #include "boot/boot_info.h"
 #include "drivers/acpi.h"
@@ -38,6 +40,7 @@ static void leave(void)
 {
     struct cpu *cpu = this_cpu();
 
+    smp_stop_others(NULL);
     if (cpu->vcpu)
         vcpu_unload(cpu->vcpu);
     if (virtualization_on)
@@ -86,6 +89,7 @@ static const char *panic_exit_name(uint32_t kind)
 static void init_panic(void)
 {
     panic_set_output(console_panic_write);
+    panic_set_stop_others(smp_stop_others_now);
     panic_set_guest_dump(dump_guest);
     panic_set_exit_names(panic_exit_name);
 }
@@ -111,6 +115,24 @@ static void start_virtualization(void)
     virtualization_on = true;
 }
 
+/* What the other CPUs run: they take work and sleep. */
+static void secondary_main(struct cpu *cpu)
+{
+    for (;;) {
+        cpu_take_interrupts();
+        cpu_take_work(cpu);
+        cpu_wait_for_work(cpu);
+    }
+}
+
+static void start_other_cpus(const struct boot_info *info)
+{
+    struct cpu_list list;
+
+    host_list_cpus(info, &list);
+    smp_start(info, &list, secondary_main);
+}
+
 /* Between the pieces of a long zeroing. */
 static void let_interrupts_in(void)
 {
@@ -130,6 +152,7 @@ static void main_on_own_stack(void *argument)
     fpu_init();
     mem_set_pause_hook(let_interrupts_in);
     start_virtualization();
+    start_other_cpus(info);
     loop_init_cpu();
     console_enable_interrupts();
     monitor_init();

@@ -10,9 +10,6 @@
 #include "hv/panic.h"
 #include "hv/string.h"
 
-#define GDT_CODE64 0x00af9b000000ffffull /* present, DPL 0, code, L, accessed */
-#define GDT_DATA   0x00cf93000000ffffull
-
 /* PAT as after reset, but entry 1 (PWT alone) is write-combining instead of write-through. */
 #define HOST_PAT ((PAT_RESET & ~0xff00ull) | (uint64_t)MEMTYPE_WC << 8)
 
@@ -33,14 +30,19 @@ struct cpu *cpu_current(void)
     return this_cpu();
 }
 
-void cpu_init_early(void)
+void cpu_load_early_tables(void)
 {
     struct desc_ptr gdt = {sizeof(early_gdt) - 1, (uint64_t)early_gdt};
 
-    cpuid_init();
     cpu_load_gdt(&gdt);
-    idt_init();
     idt_load();
+}
+
+void cpu_init_early(void)
+{
+    cpuid_init();
+    idt_init();
+    cpu_load_early_tables();
 }
 
 /* Bits that are wanted where the CPU has them; the rest of CR4 is off. */
@@ -108,8 +110,8 @@ void cpu_load_tables(struct cpu *cpu)
     idt_load();
 }
 
-/* The block of a CPU that is about to start; its address is known from its index. */
-static struct cpu *create_cpu(unsigned int index, uint32_t apic_id)
+/* The block's address is known from the index. */
+struct cpu *cpu_create(unsigned int index, uint32_t apic_id)
 {
     if (!paging_map_cpu(index))
         return NULL;
@@ -125,7 +127,7 @@ static struct cpu *create_cpu(unsigned int index, uint32_t apic_id)
 
 void cpu_init_boot(void)
 {
-    struct cpu *cpu = create_cpu(0, lapic_id());
+    struct cpu *cpu = cpu_create(0, lapic_id());
 
     if (!cpu)
         panic("no memory for the boot CPU's stacks");
@@ -135,7 +137,12 @@ void cpu_init_boot(void)
     cpu_count = 1;
 }
 
+void cpu_start_on_stack_of(const struct cpu *cpu, void (*function)(void *), void *argument)
+{
+    cpu_switch_stack(cpu_block(cpu->index) + CPU_STACK_TOP, function, argument);
+}
+
 void cpu_start_on_own_stack(void (*function)(void *), void *argument)
 {
-    cpu_switch_stack(cpu_block(0) + CPU_STACK_TOP, function, argument);
+    cpu_start_on_stack_of(cpu_by_index(0), function, argument);
 }

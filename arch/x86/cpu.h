@@ -33,6 +33,8 @@
 #define SELECTOR_TSS  0x18u
 #define GDT_ENTRIES   5u /* null, code, data, TSS (two) */
 #define TSS_LIMIT     0x67u
+#define GDT_CODE64    0x00af9b000000ffffull /* present, DPL 0, code, L, accessed */
+#define GDT_DATA      0x00cf93000000ffffull
 
 /* IST numbers of the IDT's gates. */
 #define IST_NMI 1u
@@ -51,12 +53,14 @@ struct tss {
 
 STATIC_ASSERT(sizeof(struct tss) == TSS_LIMIT + 1, "the TSS as the CPU reads it");
 
+enum { CPU_IN_GUEST = 1, CPU_ASLEEP = 2 };
+
 /* What other CPUs may touch, with atomic operations only. */
 struct cpu_shared {
-    uint32_t work;     /* bits of hv's own; set before a kick, taken with cpu_take_work() */
-    uint32_t in_guest; /* 1 from just before an entry to just after the exit: a kick is needed */
-    uint32_t online;   /* 1 once the CPU takes part */
-    uint32_t stopped;  /* 1 once it has stopped for a panic */
+    uint32_t work;    /* bits of hv's own; set before a kick, taken with cpu_take_work() */
+    uint32_t away;    /* CPU_IN_GUEST or CPU_ASLEEP: a kick is needed; see cpu_away_begin() */
+    uint32_t online;  /* 1 once the CPU takes part */
+    uint32_t stopped; /* 1 once it has stopped for a panic */
 } ALIGNED(64);
 
 /* Fields: (o) set once when the CPU starts, (c) only on this CPU, (s) see struct cpu_shared. */
@@ -114,6 +118,13 @@ void cpu_init_early(void);
 void cpu_init_boot(void);
 NORETURN void cpu_start_on_own_stack(void (*function)(void *), void *argument);
 
+/* For every other CPU: its block, by the boot CPU, or a null pointer without memory; what serves
+ * until it is on that block; and the way onto it. */
+struct cpu *cpu_create(unsigned int index, uint32_t apic_id);
+void cpu_load_early_tables(void);
+NORETURN void cpu_start_on_stack_of(const struct cpu *cpu, void (*function)(void *),
+                                    void *argument);
+
 /*
  * This CPU's control registers and PAT: NX and WP, and SMEP, SMAP, UMIP, PGE, MCE, OSXSAVE where
  * present; nothing of what firmware left.  paging_init() calls it on the boot CPU.
@@ -139,6 +150,49 @@ static inline void cpu_take_interrupts(void)
 static inline void cpu_idle(void)
 {
     __asm__ volatile("sti; hlt; cli" ::: "memory");
+}
+
+/* For good: but an NMI is taken, and an INIT. */
+static inline NORETURN void cpu_park(void)
+{
+    for (;;) {
+        irq_disable();
+        cpu_halt();
+    }
+}
+
+/*
+ * Where a CPU does not look for work by itself it has to be kicked (smp_kick()).  Around an entry
+ * or a HLT, with interrupts off:
+ *
+ *     cpu_away_begin(cpu, where);
+ *     if (nothing has been posted)      the last look
+ *         enter the guest, or cpu_idle();
+ *     cpu_away_end(cpu);
+ *
+ * and on the other side: post, then smp_kick().  Each side writes, then reads what the other has
+ * written, with a full barrier between.  So either the poster sees the CPU away and sends the
+ * interrupt, or the CPU's last look sees what was posted, or both.  An interrupt that comes after
+ * the look is pending because interrupts are off, and ends the guest or the HLT at once: no wake-up
+ * is lost.  Whoever sends takes the mark away first, so that many posts cost one interrupt.
+ */
+static inline void cpu_away_begin(struct cpu *cpu, uint32_t where)
+{
+    __atomic_exchange_n(&cpu->shared.away, where, __ATOMIC_SEQ_CST);
+}
+
+static inline void cpu_away_end(struct cpu *cpu)
+{
+    __atomic_store_n(&cpu->shared.away, 0, __ATOMIC_RELAXED);
+}
+
+/* Until there is work or any interrupt; not at all if there is work already. */
+static inline void cpu_wait_for_work(struct cpu *cpu)
+{
+    cpu_away_begin(cpu, CPU_ASLEEP);
+    if (!__atomic_load_n(&cpu->shared.work, __ATOMIC_RELAXED))
+        cpu_idle();
+    cpu_away_end(cpu);
 }
 
 /* The work bits that were set, taken and cleared. */

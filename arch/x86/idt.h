@@ -14,6 +14,7 @@
 #define VECTOR_DEVICE_LAST  0xefu
 #define VECTOR_TIMER        0xf0u /* the local APIC's timer */
 #define VECTOR_KICK         0xf1u /* from another CPU: does nothing but make a guest exit, or HLT end */
+#define VECTOR_STOP         0xf2u /* from another CPU: stop for good, see smp_stop_others() */
 #define VECTOR_ERROR        0xfeu /* the local APIC's error interrupt: counted */
 #define VECTOR_SPURIOUS     0xffu
 

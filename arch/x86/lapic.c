@@ -39,16 +39,16 @@ enum {
 #define TDCR_DIVIDE_BY_1   0xbu
 #define VERSION_MAX_LVT(v) ((v) >> 16 & 0xff)
 
-#define ICR_FIXED        (0u << 8)
-#define ICR_NMI          (4u << 8)
-#define ICR_INIT         (5u << 8)
-#define ICR_STARTUP      (6u << 8)
-#define ICR_PENDING      (1u << 12)
-#define ICR_ASSERT       (1u << 14)
-#define ICR_ALL_BUT_SELF (3u << 18)
+#define ICR_FIXED   (0u << 8)
+#define ICR_NMI     (4u << 8)
+#define ICR_INIT    (5u << 8)
+#define ICR_STARTUP (6u << 8)
+#define ICR_PENDING (1u << 12)
+#define ICR_ASSERT  (1u << 14)
 
 static volatile uint8_t *mmio; /* a null pointer in x2APIC mode */
 static bool x2apic;
+static uint64_t boot_base; /* the boot CPU's MSR, without the bit that says so */
 static bool deadline;
 
 static uint32_t read_reg(uint32_t reg)
@@ -122,6 +122,7 @@ void lapic_init(void)
 
     if (!cpu_has(FEATURE_APIC) || !(base & APIC_BASE_ENABLE))
         panic("the local APIC is off");
+    boot_base = base & ~APIC_BASE_BSP;
     x2apic = base & APIC_BASE_X2APIC;
     if (!x2apic)
         mmio = paging_map_mmio(HPA(base & APIC_BASE_ADDRESS), PAGE_SIZE);
@@ -129,12 +130,16 @@ void lapic_init(void)
     set_up();
 }
 
+/* Out of x2APIC mode the way leads through off, and into it through xAPIC mode. */
 void lapic_init_secondary(void)
 {
-    uint64_t base = rdmsr(MSR_APIC_BASE) | APIC_BASE_ENABLE;
+    const uint64_t mode = APIC_BASE_ENABLE | APIC_BASE_X2APIC;
 
-    if (x2apic)
-        wrmsr(MSR_APIC_BASE, base | APIC_BASE_X2APIC);
+    if ((rdmsr(MSR_APIC_BASE) ^ boot_base) & mode) {
+        wrmsr(MSR_APIC_BASE, boot_base & ~mode);
+        wrmsr(MSR_APIC_BASE, boot_base & ~APIC_BASE_X2APIC);
+    }
+    wrmsr(MSR_APIC_BASE, boot_base);
     set_up();
 }
 
@@ -168,11 +173,6 @@ void lapic_send_ipi(uint32_t apic_id, uint8_t vector)
 void lapic_send_nmi(uint32_t apic_id)
 {
     write_icr(apic_id, ICR_NMI | ICR_ASSERT);
-}
-
-void lapic_send_nmi_to_others(void)
-{
-    write_icr(0, ICR_NMI | ICR_ASSERT | ICR_ALL_BUT_SELF);
 }
 
 void lapic_send_init(uint32_t apic_id)

@@ -12,7 +12,7 @@
  * masked. */
 void lapic_init(void);
 
-/* Every other CPU: the boot CPU's mode, then the same set-up. */
+/* Every other CPU: the boot CPU's mode and address, then the same set-up. */
 void lapic_init_secondary(void);
 
 bool lapic_is_x2apic(void);
@@ -22,7 +22,6 @@ void lapic_eoi(void);
 
 void lapic_send_ipi(uint32_t apic_id, uint8_t vector);
 void lapic_send_nmi(uint32_t apic_id);
-void lapic_send_nmi_to_others(void);
 void lapic_send_init(uint32_t apic_id);
 void lapic_send_sipi(uint32_t apic_id, uint8_t page);
 
