@@ -22,10 +22,11 @@
 
 static struct {
     struct spinlock lock;
-    enum log_level level;
     uint32_t head, tail; /* of whole records; they run free */
     uint8_t bytes[LOG_RING];
-} ring = {.level = LOG_INFO};
+} ring;
+
+static enum log_level shown = LOG_INFO;
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 
@@ -78,15 +79,15 @@ void log_line(enum log_level level, const char *format, ...)
     size = MIN(size, sizeof(text) - 1);
     make_printable(text, size);
     keep(level, text, size);
-    if (level <= ring.level)
+    if (level <= shown)
         console_line(text, size);
 }
 
 enum log_level log_set_level(enum log_level level)
 {
-    enum log_level old = ring.level;
+    enum log_level old = shown;
 
-    ring.level = level;
+    shown = level;
     return old;
 }
 
