@@ -15,13 +15,28 @@ RUN :=
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' '$1' '$2')
-# The sources of one folder: $(call in,hv)
-in = $(wildcard $1/*.c $1/*.asm)
 
 # ---- What is built, by folder ----------------------------------------------------------------------
 
-BOOT_SRC := $(call in,boot)
-IMAGE_SRC := $(foreach folder,arch/x86 arch/vmx arch/svm hv hv/load hv/vdev hv/pv hv/monitor drivers,$(call in,$(folder)))
+BOOT_SRC := $(addprefix boot/,handover.asm efi_cpu.c efi_elf.c efi_machine.c efi_main.c efi_memmap.c \
+            efi_modules.c elf.c handover.c memmap.c tables.c)
+
+IMAGE_SRC := $(addprefix arch/x86/,ap_trampoline.asm entry.asm isr.asm cpu.c cpu_list.c cpuid.c \
+            fpu.c idt.c lapic.c mtrr.c paging.c smp.c tsc.c)
+IMAGE_SRC += $(addprefix arch/vmx/,enter.asm caps.c decode.c dump.c ept.c inject.c vmcs.c vmx.c)
+IMAGE_SRC += $(addprefix arch/svm/,enter.asm caps.c decode.c inject.c npt.c svm.c vmcb.c)
+IMAGE_SRC += $(addprefix hv/,backend.c board.c bus.c config.c config_key.c console.c console_irq.c \
+            emul_cpuid.c emul_cr.c emul_exception.c emul_io.c emul_mem.c emul_msr.c exit.c \
+            guest_mem.c heap.c host.c insn.c insn_exec.c intr.c layout.c log.c loop.c main.c mem.c \
+            panic.c printf.c sched.c slat.c string.c symbols.c timer.c trace.c vcpu.c vm.c)
+IMAGE_SRC += $(addprefix hv/load/,acpi.c elf.c flat.c linux.c load.c multiboot.c pvh.c)
+IMAGE_SRC += $(addprefix hv/vdev/,vcmos.c vcmos_date.c vi8042.c vioapic.c vlapic.c vlapic_regs.c \
+            vlapic_timer.c vpic.c vpit.c vpm.c vtestdev.c vuart.c)
+IMAGE_SRC += $(addprefix hv/pv/,kvm_clock.c)
+IMAGE_SRC += $(addprefix hv/monitor/,commands_host.c commands_inspect.c commands_vm.c line.c \
+            monitor.c)
+IMAGE_SRC += $(addprefix drivers/,efi_reset.asm acpi.c acpi_tables.c hpet.c i8259.c ioapic.c pci.c \
+            power.c rtc.c uart16550.c)
 
 # A guest is guest-stubs/NAME.c or guest-stubs/NAME/*, with guest-stubs/lib/*.
 STUB_LIB := $(wildcard guest-stubs/lib/*.c guest-stubs/lib/*.asm)
@@ -30,7 +45,6 @@ STUBS := $(patsubst guest-stubs/%.c,%,$(wildcard guest-stubs/*.c)) \
 
 # A host test NAME is tests/host/test_NAME.c with HOST_SRC_NAME (and HOST_LIBS_NAME); a fuzz target is
 # tests/host/fuzz_NAME.c with HOST_SRC_NAME and the driver fuzz_main.c.  Two lines for each:
-# (host tests)
 HOST_TESTS += vuart
 HOST_SRC_vuart := hv/vdev/vuart.c
 HOST_TESTS += vpic
@@ -128,7 +142,6 @@ HOST_SRC_svm := $(CORE_SRC) arch/svm/vmcb.c arch/svm/inject.c arch/svm/decode.c
 HOST_TESTS += sched
 HOST_SRC_sched := hv/sched.c hv/heap.c
 
-# (fuzz targets)
 HOST_FUZZ += guest_mem
 HOST_FUZZ += insn
 HOST_FUZZ += config
@@ -164,7 +177,7 @@ BOOT_LDFLAGS := -nostdlib -shared -Bsymbolic -znocombreloc -z noexecstack --buil
 
 object = $(patsubst %.asm,$(O)/%.asm.o,$(patsubst %.c,$(O)/%.o,$1))
 BOOT_OBJ := $(call object,$(BOOT_SRC))
-IMAGE_OBJ := $(call object,$(IMAGE_SRC)) $(if $(wildcard hv/load/dsdt.asl),$(O)/dsdt.o)
+IMAGE_OBJ := $(call object,$(IMAGE_SRC)) $(O)/dsdt.o
 stub_src = $(wildcard guest-stubs/$1.c guest-stubs/$1/*.c guest-stubs/$1/*.asm) $(STUB_LIB)
 stub_obj = $(patsubst $(O)/guest-stubs/%,$(O)/stubs/%,$(call object,$(call stub_src,$1)))
 host_obj = $(patsubst %.c,$(O)/host/%.o,$1)
@@ -270,10 +283,9 @@ $(O)/%.o: %.c $(O)/flags
 	$(Q)$(CC) $(IMAGE_CFLAGS) $(DEP) -c $< -o $@
 
 # The layouts that assembly uses, from the C compiler.
-$(O)/asm_offsets.inc: $(wildcard arch/asm_offsets.c) $(O)/flags
+$(O)/asm_offsets.inc: arch/asm_offsets.c $(O)/flags
 	$(call say,OFFSETS,$@)
-	$(Q)$(if $(wildcard arch/asm_offsets.c),$(CC) $(IMAGE_CFLAGS) -MMD -MP -MT $@ -MF $(O)/asm_offsets.d \
-	  -S arch/asm_offsets.c -o $(O)/asm_offsets.s,: >$(O)/asm_offsets.s)
+	$(Q)$(CC) $(IMAGE_CFLAGS) -MMD -MP -MT $@ -MF $(O)/asm_offsets.d -S $< -o $(O)/asm_offsets.s
 	$(Q)sed -n 's/.*\.ascii[[:space:]]*"@DEF \([A-Za-z0-9_]*\) \([^"]*\)".*/%define \1 \2/p' $(O)/asm_offsets.s >$@
 
 # The guest's DSDT as an array: dsdt_aml[] and dsdt_aml_size.
