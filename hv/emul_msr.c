@@ -155,11 +155,13 @@ static bool write_debugctl(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 
 static uint64_t *mtrr_fixed(struct vcpu *vcpu, uint32_t msr)
 {
-    if (msr == MSR_MTRR_FIX64K_00000)
-        return &vcpu->msrs.mtrr_fixed[0];
-    if (msr <= MSR_MTRR_FIX16K_A0000)
-        return &vcpu->msrs.mtrr_fixed[1 + (msr - MSR_MTRR_FIX16K_80000)];
-    return &vcpu->msrs.mtrr_fixed[3 + (msr - MSR_MTRR_FIX4K_C0000)];
+    uint64_t *fixed = vcpu->msrs.mtrr_fixed;
+
+    if (msr >= MSR_MTRR_FIX4K_C0000)
+        return &fixed[3 + (msr - MSR_MTRR_FIX4K_C0000)];
+    if (msr >= MSR_MTRR_FIX16K_80000)
+        return &fixed[1 + (msr - MSR_MTRR_FIX16K_80000)];
+    return fixed;
 }
 
 static uint64_t *mtrr_variable(struct vcpu *vcpu, uint32_t msr)
