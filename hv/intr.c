@@ -120,10 +120,21 @@ static void inject(struct vcpu *vcpu, struct vm_event *event)
     event->type = EVENT_NONE;
 }
 
+/* While NMIs are blocked one waits, and those that follow are one with it. */
+static void merge_nmis(struct vcpu *vcpu)
+{
+    uint32_t two = 2;
+
+    if (backend->get_reg(vcpu, VCPU_BLOCKING) & BLOCKING_NMI)
+        __atomic_compare_exchange_n(&vcpu->nmi_pending, &two, 1, false, __ATOMIC_RELAXED,
+                                    __ATOMIC_RELAXED);
+}
+
 static bool deliver_nmi(struct vcpu *vcpu)
 {
     const struct vm_event event = {.type = EVENT_NMI, .vector = VEC_NMI};
 
+    merge_nmis(vcpu);
     if (!vcpu->nmi_pending || !backend->can_inject(vcpu, WINDOW_NMI))
         return false;
     __atomic_fetch_sub(&vcpu->nmi_pending, 1, __ATOMIC_RELAXED);

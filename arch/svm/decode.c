@@ -142,6 +142,7 @@ static void decode_kind(struct svm_vcpu *svm, uint32_t code, struct vm_exit *exi
     } else if (code == SVM_EXIT_EXCP(VEC_MC)) {
         exit->kind = EXIT_HOST_EVENT; /* the machine's, and delivered to it at STGI */
     } else if (code >= SVM_EXIT_EXCP(0) && code <= SVM_EXIT_EXCP(31)) {
+        svm_iret_faulted(svm);
         decode_exception(vmcb, (uint8_t)(code - SVM_EXIT_EXCP(0)), exit);
     } else {
         exit->kind = (uint8_t)plain_kind(code);

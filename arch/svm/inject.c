@@ -92,7 +92,17 @@ void svm_iret_intercepted(struct svm_vcpu *svm)
 {
     vmcb_set_intercept3(svm->vmcb, svm->vmcb->intercept3_ & ~(uint32_t)SVM_IRET);
     svm->stepping_iret = true;
+    svm->stepped_tf = svm->vmcb->rflags & RFLAGS_TF;
+    svm->stepped_exceptions = svm->vmcb->intercept_exc_;
     svm->vmcb->rflags |= RFLAGS_TF;
+    vmcb_set_intercept_exc(svm->vmcb, UINT32_MAX);
+}
+
+static void end_step(struct svm_vcpu *svm)
+{
+    svm->stepping_iret = false;
+    svm->nmi_blocked = false;
+    vmcb_set_intercept_exc(svm->vmcb, svm->stepped_exceptions);
 }
 
 /* Was this #DB the end of such a step?  Then it is not the guest's. */
@@ -100,10 +110,19 @@ bool svm_iret_stepped(struct svm_vcpu *svm)
 {
     if (!svm->stepping_iret)
         return false;
-    svm->stepping_iret = false;
-    svm->nmi_blocked = false;
+    end_step(svm);
     vmcb_set_dr6(svm->vmcb, svm->vmcb->dr6_ & ~(uint64_t)DR6_BS);
     return true;
+}
+
+/* An IRET that faults unblocks NMIs too.  Our TF must not be in the flags that the handler finds.
+ */
+void svm_iret_faulted(struct svm_vcpu *svm)
+{
+    if (!svm->stepping_iret)
+        return;
+    end_step(svm);
+    svm->vmcb->rflags = (svm->vmcb->rflags & ~(uint64_t)RFLAGS_TF) | svm->stepped_tf;
 }
 
 /*

@@ -24,7 +24,9 @@ struct svm_vcpu {
     uint64_t slat_generation;     /* of the VM when it last got an ASID */
     bool nmi_blocked;             /* from the injection of an NMI to the end of its IRET */
     bool intr_window, nmi_window; /* asked for */
-    bool stepping_iret; /* IRET is being stepped over, for the CPU does not tell when it is done */
+    bool stepping_iret;  /* IRET is being stepped over, for the CPU does not tell when it is done */
+    uint64_t stepped_tf; /* the guest's own TF meanwhile */
+    uint32_t stepped_exceptions; /* and the exceptions that were intercepted before */
 };
 
 /* Behind cpu->backend: the host save area of VMRUN, the host's part of VMLOAD and VMSAVE, ASIDs. */
@@ -63,6 +65,7 @@ void svm_request_window(struct vcpu *vcpu, enum event_window window, bool on);
 void svm_decode_event(uint64_t info, struct vm_event *event);
 void svm_iret_intercepted(struct svm_vcpu *svm);
 bool svm_iret_stepped(struct svm_vcpu *svm);
+void svm_iret_faulted(struct svm_vcpu *svm);
 
 /* npt.c */
 extern struct slat_format npt_format;
