@@ -227,10 +227,15 @@ static const char *why_out_of_reach(const struct boot_info *info)
     return NULL;
 }
 
+static uint64_t label_offset(const uint8_t *label)
+{
+    return (uint64_t)label - (uint64_t)__ap_trampoline_start;
+}
+
 /* Where a label of the trampoline is in its page. */
 static void *in_page(uint64_t page, const uint8_t *label)
 {
-    return (void *)(page + (uint64_t)(label - __ap_trampoline_start));
+    return (void *)(page + label_offset(label));
 }
 
 static void add_to_word(uint64_t page, const uint8_t *label, uint32_t value)
@@ -247,8 +252,7 @@ static void lay_trampoline(uint64_t page)
     uint64_t entry = (uint64_t)ap_start64;
 
     paging_map_trampoline(HPA(page), TRAMPOLINE_WRITE);
-    memcpy((void *)page, __ap_trampoline_start,
-           (size_t)(__ap_trampoline_end - __ap_trampoline_start));
+    memcpy((void *)page, __ap_trampoline_start, label_offset(__ap_trampoline_end));
     add_to_word(page, ap_gdt_base, (uint32_t)page);
     add_to_word(page, ap_far_offset, (uint32_t)page);
     add_to_word(page, ap_cr3, (uint32_t)paging_cr3());
