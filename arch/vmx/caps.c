@@ -119,7 +119,8 @@ static const struct row {
 };
 
 static struct backend_feature features[ARRAY_SIZE(rows)];
-static uint64_t values[WORD_COUNT]; /* of the MSRs */
+static uint64_t possible[WORD_COUNT]; /* bits that may be 1 */
+static uint32_t forced[WORD_COUNT];   /* bits that must be 1, of controls */
 static char reason[160];
 
 static bool refuse(const char **why_not, const char *name, const struct row *row)
@@ -131,27 +132,34 @@ static bool refuse(const char **why_not, const char *name, const struct row *row
     return false;
 }
 
+static void read_controls(enum word word, uint32_t msr)
+{
+    uint64_t value = rdmsr(msr);
+
+    forced[word] = (uint32_t)value;
+    possible[word] = value >> 32;
+}
+
 /* Each MSR may be read only where those before it say that it is there. */
 static void read_words(void)
 {
-    uint64_t basic = rdmsr(MSR_VMX_BASIC);
-    bool true_ctls = basic & VMX_BASIC_TRUE_CTLS;
+    bool true_ctls;
 
-    values[BASIC] = basic;
-    values[PIN] = rdmsr(true_ctls ? MSR_VMX_TRUE_PINBASED_CTLS : MSR_VMX_PINBASED_CTLS);
-    values[CPU] = rdmsr(true_ctls ? MSR_VMX_TRUE_PROCBASED_CTLS : MSR_VMX_PROCBASED_CTLS);
-    values[EXIT] = rdmsr(true_ctls ? MSR_VMX_TRUE_EXIT_CTLS : MSR_VMX_EXIT_CTLS);
-    values[ENTRY] = rdmsr(true_ctls ? MSR_VMX_TRUE_ENTRY_CTLS : MSR_VMX_ENTRY_CTLS);
-    values[CPU2] = (values[CPU] >> 32) & VMX_CPU_SECONDARY ? rdmsr(MSR_VMX_PROCBASED_CTLS2) : 0;
-    values[EPT_VPID] =
-        (values[CPU2] >> 32) & (VMX_CPU2_EPT | VMX_CPU2_VPID) ? rdmsr(MSR_VMX_EPT_VPID_CAP) : 0;
+    possible[BASIC] = rdmsr(MSR_VMX_BASIC);
+    true_ctls = possible[BASIC] & VMX_BASIC_TRUE_CTLS;
+    read_controls(PIN, true_ctls ? MSR_VMX_TRUE_PINBASED_CTLS : MSR_VMX_PINBASED_CTLS);
+    read_controls(CPU, true_ctls ? MSR_VMX_TRUE_PROCBASED_CTLS : MSR_VMX_PROCBASED_CTLS);
+    read_controls(EXIT, true_ctls ? MSR_VMX_TRUE_EXIT_CTLS : MSR_VMX_EXIT_CTLS);
+    read_controls(ENTRY, true_ctls ? MSR_VMX_TRUE_ENTRY_CTLS : MSR_VMX_ENTRY_CTLS);
+    if (possible[CPU] & VMX_CPU_SECONDARY)
+        read_controls(CPU2, MSR_VMX_PROCBASED_CTLS2);
+    if (possible[CPU2] & (VMX_CPU2_EPT | VMX_CPU2_VPID))
+        possible[EPT_VPID] = rdmsr(MSR_VMX_EPT_VPID_CAP);
 }
 
-static bool is_present(const struct row *row)
+static bool has(enum word word, uint64_t bit)
 {
-    uint64_t may_be_1 = row->word < CONTROL_WORDS ? values[row->word] >> 32 : values[row->word];
-
-    return may_be_1 & row->bit;
+    return possible[word] & bit;
 }
 
 static bool is_required(const struct row *row)
@@ -160,19 +168,14 @@ static bool is_required(const struct row *row)
            (row->need == GUEST && cpu_has(row->feature));
 }
 
-static bool has(enum word word, uint64_t bit)
-{
-    return (word < CONTROL_WORDS ? values[word] >> 32 : values[word]) & bit;
-}
-
 /* The rows into features[]; false when a required one is missing. */
 static bool check_rows(const char **why_not)
 {
     bool ok = true;
 
     for (unsigned int i = 0; i < ARRAY_SIZE(rows); i++) {
-        features[i] =
-            (struct backend_feature){rows[i].name, is_required(&rows[i]), is_present(&rows[i])};
+        features[i] = (struct backend_feature){rows[i].name, is_required(&rows[i]),
+                                               has(rows[i].word, rows[i].bit)};
         if (ok && features[i].required && !features[i].present)
             ok = refuse(why_not, rows[i].name, &rows[i]);
     }
@@ -183,21 +186,20 @@ static bool check_rows(const char **why_not)
  * cannot be 0. */
 static bool make_controls(enum word word, uint32_t *controls, const char **why_not)
 {
-    uint32_t must_be_1 = (uint32_t)values[word];
     uint32_t on = 0;
 
     for (unsigned int i = 0; i < ARRAY_SIZE(rows); i++)
         if (rows[i].word == word && features[i].present &&
             (rows[i].need == OPTIONAL || is_required(&rows[i])) && rows[i].need != ON_DEMAND)
             on |= (uint32_t)rows[i].bit;
-    if (must_be_1 & ~(on | words[word].default1)) {
+    if (forced[word] & ~(on | words[word].default1)) {
         str_format(reason, sizeof(reason),
                    "the CPU's %s controls 0x%x cannot be switched off (MSR %xh)", words[word].name,
-                   must_be_1 & ~(on | words[word].default1), words[word].msr);
+                   forced[word] & ~(on | words[word].default1), words[word].msr);
         *why_not = reason;
         return false;
     }
-    *controls = on | must_be_1;
+    *controls = on | forced[word];
     return true;
 }
 
@@ -209,7 +211,7 @@ static bool make_caps(const char **why_not)
         !make_controls(CPU2, &caps->cpu2, why_not) || !make_controls(EXIT, &caps->exit, why_not) ||
         !make_controls(ENTRY, &caps->entry, why_not))
         return false;
-    caps->revision = VMX_BASIC_REVISION(values[BASIC]);
+    caps->revision = VMX_BASIC_REVISION(possible[BASIC]);
     caps->timer_shift = VMX_MISC_TIMER_SHIFT(rdmsr(MSR_VMX_MISC));
     caps->invept_single = has(EPT_VPID, VMX_EPT_INVEPT_SINGLE);
     caps->invvpid_single = has(EPT_VPID, VMX_VPID_INVVPID_SINGLE);
