@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PLATFORMS = ("qemu-svm", "bochs-vmx", "bochs-svm")
 BOCHS_SLOWNESS = 5  # a timeout is given for QEMU; Bochs gets this many times as much
 LAST_LINES = 20
+ERROR_LINES = 70  # of tools/run: the last lines of the machine, or its panic
 PASTED_LINE = "abcdefghijklmnopqrstuvwxyz0123456789" + "-" * 27
 KEYS = {
     "platforms", "stubs", "guests", "files", "conf", "image", "arguments", "memory", "smp", "cpu", "icount", "filler",
@@ -274,7 +275,7 @@ def judge_limit(name, rule, output):
 
 def judge(case, status, output, errors):
     lines = output.splitlines()
-    explanation = errors.strip().splitlines()[-LAST_LINES - 10 :]
+    explanation = errors.strip().splitlines()[-ERROR_LINES:]
     results = [tap.check(status == 0, "runs to its end", explanation)]
     for stub in case.words("stubs"):
         results += judge_stub(case, stub, lines)
