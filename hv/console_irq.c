@@ -10,6 +10,7 @@
 #include "drivers/uart16550.h"
 #include "hv/cpu_work.h"
 #include "hv/log.h"
+#include "hv/loop.h"
 #include "hv/panic.h"
 
 static void interrupt(void *ctx)
@@ -19,7 +20,7 @@ static void interrupt(void *ctx)
 
 static void post_work(void)
 {
-    cpu_post_work(cpu_by_index(0), WORK_CONSOLE);
+    loop_post(cpu_by_index(0), WORK_CONSOLE);
 }
 
 void console_enable_interrupts(void)

@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include "hv/sched.h"
+#include "hv/spinlock.h"
 #include "hv/timer.h"
 
 #include <stdbool.h>
@@ -13,13 +15,20 @@
 struct cpu;
 struct vcpu;
 
-#define WORK_TIMER   0x1u /* the timer interrupt came */
-#define WORK_CONSOLE 0x2u /* the physical UART has something */
-#define WORK_SCHED   0x4u /* a vCPU has become runnable */
+#define WORK_TIMER   0x1u  /* the timer interrupt came */
+#define WORK_CONSOLE 0x2u  /* the physical UART has something; boot CPU only */
+#define WORK_SCHED   0x4u  /* who runs is to be decided anew */
+#define WORK_UNLOAD  0x8u  /* the loaded vCPU is wanted elsewhere */
+#define WORK_VM      0x10u /* a VM has ended or asks for a reset; boot CPU only */
 
+/* Fields: (c) only on this CPU, [q] under queue_lock, [t] under timer_lock. */
 struct hv_cpu {
-    struct timer_queue timers;
-    struct vcpu *queue_head, *queue_tail; /* runnable vCPUs */
-    struct vcpu *running;                 /* between the two the one that runs, or a null pointer */
-    struct timer slice;                   /* the end of its turn, armed when others wait */
+    struct cpu *cpu;
+    struct spinlock timer_lock;
+    struct timer_queue timers; /* [t] */
+    struct spinlock queue_lock;
+    struct sched_queue queue; /* [q] runnable vCPUs and the one that runs */
+    unsigned int vcpu_count;  /* [q] vCPUs whose home this is */
+    struct vcpu *running;     /* (c) read by others as a hint only */
+    struct timer decision;    /* (c) when the scheduler wants to be asked again */
 };

@@ -311,12 +311,10 @@ static void lapic_eoi_broadcast(void *ctx, uint8_t vector)
     spin_unlock(&vcpu->vm->lock);
 }
 
+/* On the CPU where it was armed; the vCPU may be on another by now, and the APIC is its own. */
 static void lapic_timer_fired(struct timer *timer)
 {
-    struct vcpu *vcpu = CONTAINER_OF(timer, struct vcpu, lapic_timer);
-
-    if (vlapic_tick(&vcpu->lapic, vm_now_ns(vcpu->vm)))
-        vcpu_request(vcpu, VCPU_REQ_EVENT);
+    vcpu_request(CONTAINER_OF(timer, struct vcpu, lapic_timer), VCPU_REQ_TIMER);
 }
 
 void intr_vcpu_init(struct vcpu *vcpu)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The main loop of a CPU: timers, the console, vCPUs in turn, sleep. */
+/*
+ * The main loop of each CPU: timers, the console, vCPUs in turn, sleep.  Who may touch a vCPU when
+ * is decided here: its place (vcpu->place) changes only under the lock of its home CPU.
+ */
 #pragma once
 
 #include "hv/timer.h"
@@ -7,19 +10,35 @@
 
 #include <stdint.h>
 
+struct cpu;
+struct hv_cpu;
 struct vcpu;
 
-/* The boot CPU's part of hv; others follow with SMP. */
-void loop_init_cpu(void);
+/* hv's part of a CPU, before anything below on it. */
+void loop_init_cpu(struct cpu *cpu);
 
-/* Make a vCPU run, or notice its requests: from any handler or timer. */
+/*
+ * A home among the CPUs that it may use.  -EINVAL: there is none; -EBUSY: no CPU has its real-time
+ * budget free, the one that came nearest has *free_ppm millionths.  And out of it again, for good.
+ */
+int loop_admit(struct vcpu *vcpu, uint32_t *free_ppm);
+void loop_leave(struct vcpu *vcpu);
+
+/* Make a vCPU run, or notice its requests.  Any CPU. */
 void loop_wake(struct vcpu *vcpu);
-/* It will not run again; takes it out of the queue. */
-void loop_remove(struct vcpu *vcpu);
 
-/* Timers of this CPU, with the hardware behind them. */
+/*
+ * Take a vCPU off its CPU and keep it off until loop_release(): it runs nowhere then and is loaded
+ * nowhere, and the caller may do with it what it likes.  Not from one of its own handlers.
+ */
+void loop_hold(struct vcpu *vcpu);
+void loop_release(struct vcpu *vcpu);
+
+/* Timers go into this CPU's queue, with the hardware behind it; they may be cancelled from any. */
 void loop_timer_arm(struct timer *timer, uint64_t deadline_tsc);
 void loop_timer_cancel(struct timer *timer);
 
-/* The main loop of a CPU: timers, the console, vCPUs, sleep. */
+/* Work for a CPU's main loop, WORK_* of cpu_work.h. */
+void loop_post(struct cpu *cpu, uint32_t work);
+
 NORETURN void loop_run(void *unused);

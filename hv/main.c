@@ -31,21 +31,22 @@
 
 void hv_main(const struct boot_info *info);
 
-static bool virtualization_on;
-
 /* ---- Leaving -------------------------------------------------------------------------------- */
 
 /* INIT is blocked in VMX root mode, and a reset may come as one: off before everything. */
-static void leave(void)
+static void leave_virtualization(struct cpu *cpu)
 {
-    struct cpu *cpu = this_cpu();
-
-    smp_stop_others(NULL);
     if (cpu->vcpu)
         vcpu_unload(cpu->vcpu);
-    if (virtualization_on)
+    if (cpu->backend)
         backend->cpu_disable(cpu);
-    virtualization_on = false;
+    cpu->backend = NULL;
+}
+
+static void leave(void)
+{
+    smp_stop_others(leave_virtualization);
+    leave_virtualization(this_cpu());
     console_flush();
 }
 
@@ -112,17 +113,18 @@ static void start_virtualization(void)
         refuse("the CPU has no usable virtualization");
     if (backend->cpu_enable(this_cpu()) != 0)
         refuse("virtualization cannot be switched on");
-    virtualization_on = true;
 }
 
-/* What the other CPUs run: they take work and sleep. */
+static bool queues_ready;
+
+/* The other CPUs, each on its own stack. */
 static void secondary_main(struct cpu *cpu)
 {
-    for (;;) {
-        cpu_take_interrupts();
-        cpu_take_work(cpu);
-        cpu_wait_for_work(cpu);
-    }
+    while (!__atomic_load_n(&queues_ready, __ATOMIC_ACQUIRE))
+        cpu_relax();
+    if (backend->cpu_enable(cpu) != 0)
+        panic("virtualization cannot be switched on");
+    loop_run(NULL);
 }
 
 static void start_other_cpus(const struct boot_info *info)
@@ -131,6 +133,9 @@ static void start_other_cpus(const struct boot_info *info)
 
     host_list_cpus(info, &list);
     smp_start(info, &list, secondary_main);
+    for (unsigned int i = 0; i < cpu_count; i++)
+        loop_init_cpu(cpu_by_index(i));
+    __atomic_store_n(&queues_ready, true, __ATOMIC_RELEASE);
 }
 
 /* Between the pieces of a long zeroing. */
@@ -153,7 +158,6 @@ static void main_on_own_stack(void *argument)
     mem_set_pause_hook(let_interrupts_in);
     start_virtualization();
     start_other_cpus(info);
-    loop_init_cpu();
     console_enable_interrupts();
     monitor_init();
     vm_create_all(info);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Formatting into a buffer: %d %i %u %x %X %c %s %p %% with flags 0 - + and space, a field width or *, a
- * precision (also .*) and the lengths hh h l ll z.  No floating point.  Returns the length that the whole text has,
- * like snprintf(); the buffer always ends in NUL when size > 0.
+ * Formatting into a buffer: %d %i %u %x %X %c %s %p %% with flags 0 - + and space, a field width or
+ * *, a precision (also .*) and the lengths hh h l ll z.  No floating point.  Returns the length
+ * that the whole text has, like snprintf(); the buffer always ends in NUL when size > 0.
  */
 #pragma once
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A spin lock.  Root mode runs with interrupts off except at the points where it asks for them, and no
- * interrupt handler takes a lock that is held at such a point, so nothing needs to save the flags.
+ * A spin lock.  Root mode runs with interrupts off except at the points where it asks for them, and
+ * no interrupt handler takes a lock that is held at such a point, so nothing needs to save the
+ * flags.
  */
 #pragma once
 

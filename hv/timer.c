@@ -31,13 +31,13 @@ uint64_t timer_next(const struct timer_queue *queue)
     return heap_first_key(&queue->heap);
 }
 
-uint64_t timer_run(struct timer_queue *queue, uint64_t now_tsc)
+struct timer *timer_take_due(struct timer_queue *queue, uint64_t now_tsc)
 {
-    while (queue->heap.root && queue->heap.root->key <= now_tsc) {
-        struct timer *timer = CONTAINER_OF(queue->heap.root, struct timer, node);
+    struct timer *timer;
 
-        timer_cancel(timer);
-        timer->fire(timer);
-    }
-    return timer_next(queue);
+    if (timer_next(queue) > now_tsc || !queue->heap.root)
+        return NULL;
+    timer = CONTAINER_OF(queue->heap.root, struct timer, node);
+    timer_cancel(timer);
+    return timer;
 }

@@ -26,6 +26,6 @@ void timer_init(struct timer *timer, void (*fire)(struct timer *timer));
 /* Arm, or move when armed already, in that queue.  The caller is the queue's CPU. */
 void timer_arm(struct timer_queue *queue, struct timer *timer, uint64_t deadline_tsc);
 void timer_cancel(struct timer *timer);
-/* Fire all that is due at now_tsc, in order; returns the next deadline or TIMER_NEVER. */
-uint64_t timer_run(struct timer_queue *queue, uint64_t now_tsc);
+/* Take out the first that is due at now_tsc, for the caller to fire; a null pointer: none is. */
+struct timer *timer_take_due(struct timer_queue *queue, uint64_t now_tsc);
 uint64_t timer_next(const struct timer_queue *queue);

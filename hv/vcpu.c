@@ -102,7 +102,7 @@ static void load_debug_registers(const struct vcpu *vcpu)
     write_dr3(vcpu->dr[3]);
 }
 
-static void reset_registers(struct vcpu *vcpu, bool init)
+static void reset_registers(struct vcpu *vcpu)
 {
     static const struct {
         enum vcpu_reg reg;
@@ -119,9 +119,6 @@ static void reset_registers(struct vcpu *vcpu, bool init)
         {VCPU_DR7, DR7_INIT},
         {VCPU_BLOCKING, 0},
     };
-    static const enum vcpu_reg msrs[] = {VCPU_SYSENTER_CS, VCPU_SYSENTER_ESP,   VCPU_SYSENTER_EIP,
-                                         VCPU_STAR,        VCPU_LSTAR,          VCPU_CSTAR,
-                                         VCPU_SFMASK,      VCPU_KERNEL_GS_BASE, VCPU_DEBUGCTL};
 
     for (unsigned int i = 0; i < ARRAY_SIZE(values); i++)
         backend->set_reg(vcpu, values[i].reg, values[i].value);
@@ -131,11 +128,6 @@ static void reset_registers(struct vcpu *vcpu, bool init)
         load_debug_registers(vcpu);
     vcpu->gprs.r[GPR_RDX] = cpuid(1, 0).eax;
     vcpu->rip = 0xfff0;
-    if (init)
-        return;
-    for (unsigned int i = 0; i < ARRAY_SIZE(msrs); i++)
-        backend->set_reg(vcpu, msrs[i], 0);
-    backend->set_reg(vcpu, VCPU_PAT, PAT_RESET);
 }
 
 static void reset_msrs(struct vcpu *vcpu)
@@ -161,14 +153,36 @@ static void reset_switched(struct vcpu *vcpu)
     vcpu->kvm_clock = (struct pvclock_time_info){0};
 }
 
+/* What RESET clears and INIT keeps: SDM, "Processor State After Reset". */
+static const struct {
+    enum vcpu_reg reg;
+    uint64_t reset;
+} kept_by_init[] = {
+    {VCPU_SYSENTER_CS, 0}, {VCPU_SYSENTER_ESP, 0}, {VCPU_SYSENTER_EIP, 0}, {VCPU_STAR, 0},
+    {VCPU_LSTAR, 0},       {VCPU_CSTAR, 0},        {VCPU_SFMASK, 0},       {VCPU_KERNEL_GS_BASE, 0},
+    {VCPU_DEBUGCTL, 0},    {VCPU_PAT, PAT_RESET},
+};
+
+/* The backend starts from nothing. */
+static void reset_backend(struct vcpu *vcpu, bool init)
+{
+    uint64_t values[ARRAY_SIZE(kept_by_init)];
+
+    for (unsigned int i = 0; i < ARRAY_SIZE(values); i++)
+        values[i] = init ? backend->get_reg(vcpu, kept_by_init[i].reg) : kept_by_init[i].reset;
+    backend->vcpu_reset(vcpu);
+    for (unsigned int i = 0; i < ARRAY_SIZE(values); i++)
+        backend->set_reg(vcpu, kept_by_init[i].reg, values[i]);
+}
+
 void vcpu_reset(struct vcpu *vcpu, bool init)
 {
     if (!init)
         reset_switched(vcpu);
     vcpu_load(vcpu);
-    backend->vcpu_reset(vcpu);
+    reset_backend(vcpu, init);
     reset_segments(vcpu);
-    reset_registers(vcpu, init);
+    reset_registers(vcpu);
     vcpu->exception.type = vcpu->requeued.type = EVENT_NONE;
     vcpu->nmi_pending = 0;
     if (init)
@@ -203,7 +217,8 @@ void vcpu_destroy(struct vcpu *vcpu)
     hpa_t area = virt_to_phys(vcpu->fpu.area);
 
     vcpu_unload(vcpu);
-    timer_cancel(&vcpu->lapic_timer);
+    loop_leave(vcpu);
+    loop_timer_cancel(&vcpu->lapic_timer);
     backend->vcpu_destroy(vcpu);
     mem_free(area, fpu_area_pages());
 }
@@ -231,8 +246,8 @@ void vcpu_unload(struct vcpu *vcpu)
         vcpu->msrs.tsc_aux = rdmsr(MSR_TSC_AUX);
     fpu_save(&vcpu->fpu);
     backend->vcpu_put(vcpu);
-    vcpu->cpu = NULL;
     cpu->vcpu = NULL;
+    __atomic_store_n(&vcpu->cpu, NULL, __ATOMIC_RELEASE); /* another CPU may load it now */
 }
 
 void vcpu_load(struct vcpu *vcpu)
@@ -360,6 +375,8 @@ static bool handle_requests(struct vcpu *vcpu)
         intr_start_at_sipi(vcpu);
     if (requests & VCPU_REQ_CLOCK)
         kvm_clock_update(vcpu);
+    if ((requests & VCPU_REQ_TIMER) && vlapic_tick(&vcpu->lapic, vm_now_ns(vcpu->vm)))
+        requests |= VCPU_REQ_EVENT;
     if ((requests & VCPU_REQ_EVENT) && vcpu->state == VCPU_HALTED && intr_wakes(vcpu))
         vcpu->state = VCPU_RUNNABLE;
     if (requests & VCPU_REQ_EVENT)
@@ -390,6 +407,21 @@ static bool act(struct vcpu *vcpu, const struct vm_exit *exit)
     panic("an exit handler answered nonsense");
 }
 
+/* Enter, unless somebody wants something. */
+static bool enter(struct vcpu *vcpu, struct cpu *cpu, struct vm_exit *exit)
+{
+    bool entered = false;
+
+    cpu_away_begin(cpu, CPU_IN_GUEST);
+    if (!__atomic_load_n(&vcpu->requests, __ATOMIC_RELAXED) &&
+        !__atomic_load_n(&cpu->shared.work, __ATOMIC_RELAXED)) {
+        backend->enter(vcpu, exit);
+        entered = true;
+    }
+    cpu_away_end(cpu);
+    return entered;
+}
+
 void vcpu_run(struct vcpu *vcpu)
 {
     struct cpu *cpu = this_cpu();
@@ -403,7 +435,8 @@ void vcpu_run(struct vcpu *vcpu)
             return;
         if (vcpu->check_events || vcpu->exception.type)
             intr_deliver(vcpu);
-        backend->enter(vcpu, &exit);
+        if (!enter(vcpu, cpu, &exit))
+            continue;
         /*
          * Whatever the exit was, the host's interrupts get in: where one is pending that saves an
          * exit. (Bochs 2.7 needs it: a physical interrupt that is pending at the VM entry of a

@@ -10,6 +10,7 @@
 #include "hv/exit.h"
 #include "hv/insn.h"
 #include "hv/pv/kvm_abi.h"
+#include "hv/sched.h"
 #include "hv/timer.h"
 #include "hv/vdev/vlapic.h"
 
@@ -51,6 +52,7 @@ enum vcpu_state {
 #define VCPU_REQ_RESET 0x4u /* the whole VM is to be reset */
 #define VCPU_REQ_INIT  0x8u
 #define VCPU_REQ_SIPI  0x10u
+#define VCPU_REQ_TIMER 0x40u /* the local APIC's timer is due */
 #define VCPU_REQ_CLOCK 0x20u /* tell the guest its clock anew */
 
 /* MSRs that are storage only, saved and restored with the vCPU. */
@@ -96,8 +98,8 @@ struct vcpu {
     uint64_t lapic_deadline_ns;      /* (c) what it is set to, on the guest's clock */
     uint64_t exits[EXIT_KIND_COUNT]; /* (c) */
     uint64_t unknown_msrs;           /* (c) accesses that were answered by #GP */
-    struct vcpu *next;               /* the scheduler's queue */
-    bool queued;
+    struct sched_entity sched;       /* under the queue lock of its home */
+    bool held;                       /* (a) it must not run: see loop_hold() */
 };
 
 /* ---- Life ----------------------------------------------------------------------------------- */

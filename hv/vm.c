@@ -8,6 +8,7 @@
 #include "arch/x86/tsc.h"
 #include "boot/boot_info.h"
 #include "hv/config.h"
+#include "hv/cpu_work.h"
 #include "hv/errno.h"
 #include "hv/guest_mem.h"
 #include "hv/layout.h"
@@ -23,11 +24,13 @@
 
 #include <stdarg.h>
 
+static void restart_fired(struct timer *timer);
+
 static struct config config;
 static const struct boot_info *boot;
 static struct vm *vms[VM_MAX];
 static unsigned int count;
-static bool work_due, ran_any;
+static bool ran_any;
 
 /* ---- The table ------------------------------------------------------------------------------ */
 
@@ -65,7 +68,7 @@ const char *vm_state_name(const struct vm *vm)
 bool vm_any_running(void)
 {
     for (unsigned int i = 0; i < count; i++)
-        if (vms[i]->state != VM_OFF)
+        if (vms[i]->state != VM_OFF || vms[i]->restarting)
             return true;
     return false;
 }
@@ -208,6 +211,33 @@ static void destroy(struct vm *vm)
     mem_free(virt_to_phys(vm), mem_pages(sizeof(*vm)));
 }
 
+/* A home for each vCPU; -EBUSY with vm->ended saying how much of a CPU is free for its budget. */
+static int admit(struct vm *vm)
+{
+    const struct guest_config *guest = vm->config;
+    const struct sched_params params = {
+        .weight = guest->weight,
+        .cap = guest->cap,
+        .period_ns = guest->period_us * 1000ull,
+        .budget_ns = guest->budget_us * 1000ull,
+        .cpus = guest->cpus,
+    };
+
+    for (unsigned int i = 0; i < vm->vcpu_count; i++) {
+        uint32_t free_ppm = 0;
+        int error = sched_entity_init(&vm->vcpus[i]->sched, &params);
+
+        if (!error)
+            error = loop_admit(vm->vcpus[i], &free_ppm);
+        if (error) {
+            str_format(vm->ended, sizeof(vm->ended), "vcpu %u: %u.%u%% of a cpu is free", i,
+                       free_ppm / 10000, free_ppm / 1000 % 10);
+            return error;
+        }
+    }
+    return 0;
+}
+
 static int create_parts(struct vm *vm)
 {
     int error = create_memory(vm);
@@ -221,10 +251,11 @@ static int create_parts(struct vm *vm)
         else
             error = -ENOMEM;
     }
-    return error;
+    return error ? error : admit(vm);
 }
 
-static struct vm *create(const struct guest_config *guest)
+/* On failure a null pointer, and in `why` what admit() says; empty: it was the memory. */
+static struct vm *create(const struct guest_config *guest, char *why, size_t size)
 {
     hpa_t page = mem_alloc(mem_pages(sizeof(struct vm)), PAGE_SIZE);
     struct vm *vm;
@@ -235,9 +266,11 @@ static struct vm *create(const struct guest_config *guest)
     vm->id = count;
     vm->config = guest;
     if (create_parts(vm) != 0) {
+        str_format(why, size, "%s", vm->ended);
         destroy(vm);
         return NULL;
     }
+    timer_init(&vm->restart_timer, restart_fired);
     board_init(vm);
     return vm;
 }
@@ -262,13 +295,14 @@ static void config_error(void *ctx, const char *message)
 
 static void create_guest(struct guest_config *guest, const struct config_sink *sink)
 {
-    if (guest->vcpus > 1) {
-        config_refuse(guest, "vcpus", sink, "expected 1: more virtual CPUs cannot run yet");
-        return;
-    }
-    vms[count] = create(guest);
-    if (vms[count])
-        count++;
+    char why[64] = "";
+    struct vm *vm = create(guest, why, sizeof(why));
+
+    if (vm)
+        vms[count++] = vm;
+    else if (why[0])
+        config_refuse(guest, guest->period_us ? "budget" : "cpus", sink,
+                      "expected what the CPUs can give: %s", why);
     else
         config_refuse(guest, "memory", sink, "expected no more than is free: %llu KiB",
                       (unsigned long long)mem_free_pages() * 4);
@@ -277,9 +311,8 @@ static void create_guest(struct guest_config *guest, const struct config_sink *s
 void vm_create_all(const struct boot_info *info)
 {
     const struct config_sink sink = {.error = config_error};
-    const struct config_machine machine = {.cpu_count = info->cpu_count,
-                                           .memory = mem_free_pages() << PAGE_SHIFT,
-                                           .has_file = has_file};
+    const struct config_machine machine = {
+        .cpu_count = cpu_count, .memory = mem_free_pages() << PAGE_SHIFT, .has_file = has_file};
     const struct boot_module *file;
 
     boot = info;
@@ -350,11 +383,12 @@ static void set_entry(struct vcpu *vcpu, const struct load_entry *entry)
     vlapic_virtual_wire(&vcpu->lapic);
 }
 
+/* None of them runs or is loaded anywhere; the boot vCPU is the one that stays loaded here. */
 static void reset_vcpus(struct vm *vm)
 {
     uint64_t offset = 0 - rdtsc();
 
-    for (unsigned int i = 0; i < vm->vcpu_count; i++) {
+    for (unsigned int i = vm->vcpu_count; i-- > 0;) {
         struct vcpu *vcpu = vm->vcpus[i];
 
         vcpu_reset(vcpu, false);
@@ -405,8 +439,8 @@ static int boot_up(struct vm *vm)
     vm->clock_stopped_ns = 0;
     board_reset(vm);
     set_entry(vm->vcpus[0], &entry);
+    vcpu_unload(vm->vcpus[0]);
     vm->ran = ran_any = true;
-    vm->due = DUE_NOTHING;
     vm->ended[0] = 0;
     log_info("guest %s: %s, %s, %llu MiB", vm_name(vm), vm->config->kernel, entry.protocol,
              (unsigned long long)vm->config->memory >> 20);
@@ -422,6 +456,7 @@ static void set_running(struct vm *vm)
         vcpu_request(vm->vcpus[i], VCPU_REQ_EVENT | VCPU_REQ_CLOCK);
 }
 
+/* On the boot CPU's main loop only: it waits for the VM's vCPUs on other CPUs. */
 static void set_stopped(struct vm *vm, enum vm_state state)
 {
     if (vm->state == VM_RUNNING)
@@ -430,8 +465,8 @@ static void set_stopped(struct vm *vm, enum vm_state state)
     vm->state = state;
     board_pause(vm);
     for (unsigned int i = 0; i < vm->vcpu_count; i++) {
-        __atomic_fetch_or(&vm->vcpus[i]->requests, VCPU_REQ_LEAVE, __ATOMIC_RELEASE);
-        loop_remove(vm->vcpus[i]);
+        loop_hold(vm->vcpus[i]); /* it has left its CPU when this returns */
+        loop_release(vm->vcpus[i]);
     }
 }
 
@@ -447,10 +482,12 @@ int vm_start(struct vm *vm, const char **why)
 
     if (vm->state != VM_OFF)
         return refuse(why, "it runs already");
+    vm->restarting = false;
+    loop_timer_cancel(&vm->restart_timer);
     error = boot_up(vm);
     if (error) {
         *why = vm->ended;
-        work_due = true;
+        loop_post(cpu_by_index(0), WORK_VM);
         return error;
     }
     set_running(vm);
@@ -472,8 +509,8 @@ void vm_start_all(void)
         console_attach(NULL); /* the monitor shows its prompt */
     log_info("boot: guests run %llu tsc ticks after the banner",
              (unsigned long long)(rdtsc() - boot->banner_tsc));
-    work_due = true; /* with nothing to run everything is done */
     ran_any = true;
+    loop_post(cpu_by_index(0), WORK_VM); /* with nothing to run everything is done */
 }
 
 /* ---- Ending --------------------------------------------------------------------------------- */
@@ -489,21 +526,40 @@ static void end(struct vm *vm, const char *line)
     log_info("guest %s: %s", vm_name(vm), vm->ended);
     if (console_attached() == &vm->console)
         console_attach(NULL);
-    work_due = true;
+    loop_post(cpu_by_index(0), WORK_VM);
+}
+
+/* The first that has something to say has it; the rest is the boot CPU's. */
+static bool claim_due(struct vm *vm, enum vm_due due)
+{
+    uint8_t nothing = DUE_NOTHING;
+
+    return __atomic_compare_exchange_n(&vm->due, &nothing, (uint8_t)due, false, __ATOMIC_ACQ_REL,
+                                       __ATOMIC_RELAXED);
+}
+
+static void leave_all(struct vm *vm)
+{
+    for (unsigned int i = 0; i < vm->vcpu_count; i++)
+        vcpu_request(vm->vcpus[i], VCPU_REQ_LEAVE);
+    loop_post(cpu_by_index(0), WORK_VM);
 }
 
 enum exit_action vm_stop(struct vm *vm, struct vcpu *vcpu, enum stop_reason reason,
                          const char *format, ...)
 {
-    int length = (int)str_format(vm->ended, sizeof(vm->ended), "stopped: ");
     va_list arguments;
+    size_t length;
 
+    if (!claim_due(vm, DUE_CRASH))
+        return ACTION_STOP;
+    length = str_format(vm->ended, sizeof(vm->ended), "stopped: ");
     va_start(arguments, format);
-    str_vformat(vm->ended + length, sizeof(vm->ended) - (size_t)length, format, arguments);
+    str_vformat(vm->ended + length, sizeof(vm->ended) - length, format, arguments);
     va_end(arguments);
     log_error("guest %s: vcpu %u:", vm_name(vm), vcpu->id);
     vcpu_dump(vcpu);
-    end(vm, vm->ended);
+    leave_all(vm);
     return ACTION_STOP;
 }
 
@@ -526,6 +582,7 @@ static void go_on_with_tsc(struct vm *vm)
         vcpu_load(vcpu);
         vcpu->tsc_offset -= stood;
         backend->set_tsc_offset(vcpu, vcpu->tsc_offset);
+        vcpu_unload(vcpu); /* its home may be another CPU */
     }
 }
 
@@ -558,49 +615,88 @@ int vm_reset(struct vm *vm, const char **why)
 
 void vm_set_due(struct vm *vm, enum vm_due due, uint32_t value)
 {
-    vm->due = (uint8_t)due;
+    if (!claim_due(vm, due))
+        return;
     vm->exit_value = value;
-    work_due = true;
-    for (unsigned int i = 0; i < vm->vcpu_count; i++)
-        __atomic_fetch_or(&vm->vcpus[i]->requests, VCPU_REQ_LEAVE, __ATOMIC_RELEASE);
+    leave_all(vm);
+}
+
+#define RESTART_FIRST_NS 1000000000ull
+#define RESTART_LAST_NS  60000000000ull
+#define RESTART_CALM_NS  60000000000ull /* who ran that long starts again from the first delay */
+
+static void restart_fired(struct timer *timer)
+{
+    struct vm *vm = CONTAINER_OF(timer, struct vm, restart_timer);
+
+    if (claim_due(vm, DUE_START))
+        loop_post(cpu_by_index(0), WORK_VM);
+}
+
+/* A guest that crashes over and over is started ever more seldom. */
+static void restart_later(struct vm *vm)
+{
+    if (vm->clock_stopped_ns > RESTART_CALM_NS || !vm->restart_delay_ns)
+        vm->restart_delay_ns = RESTART_FIRST_NS;
+    log_info("guest %s: starts again in %llu s", vm_name(vm),
+             (unsigned long long)vm->restart_delay_ns / 1000000000);
+    vm->restarting = true;
+    loop_timer_arm(&vm->restart_timer, rdtsc() + ns_to_tsc(vm->restart_delay_ns));
+    vm->restart_delay_ns = MIN(2 * vm->restart_delay_ns, RESTART_LAST_NS);
+}
+
+static void do_reset(struct vm *vm)
+{
+    const char *why;
+
+    if (vm->config->on_reboot == GUEST_STOP) {
+        end(vm, "stopped at its reset");
+        return;
+    }
+    log_info("guest %s: reset", vm_name(vm));
+    vm_reset(vm, &why);
+}
+
+static void do_crash(struct vm *vm)
+{
+    end(vm, vm->ended);
+    if (vm->config->on_crash == GUEST_RESTART)
+        restart_later(vm);
 }
 
 static void do_due(struct vm *vm)
 {
-    enum vm_due due = (enum vm_due)vm->due;
+    enum vm_due due = (enum vm_due)__atomic_load_n(&vm->due, __ATOMIC_ACQUIRE);
     char line[64];
     const char *why;
 
-    vm->due = DUE_NOTHING;
     switch (due) {
     case DUE_NOTHING:
         return;
     case DUE_POWER_OFF:
         end(vm, "powered off");
-        return;
+        break;
     case DUE_EXIT:
         str_format(line, sizeof(line), "exited with %u", vm->exit_value);
         end(vm, line);
-        return;
+        break;
     case DUE_RESET:
-        if (vm->config->on_reboot == GUEST_STOP) {
-            end(vm, "stopped at its reset");
-        } else {
-            log_info("guest %s: reset", vm_name(vm));
-            vm_reset(vm, &why);
-        }
-        return;
+        do_reset(vm);
+        break;
+    case DUE_CRASH:
+        do_crash(vm);
+        break;
+    case DUE_START:
+        vm_start(vm, &why);
+        break;
     }
+    __atomic_store_n(&vm->due, DUE_NOTHING, __ATOMIC_RELEASE);
 }
 
 void vm_work(void)
 {
-    if (!work_due)
-        return;
-    work_due = false;
     for (unsigned int i = 0; i < count; i++)
-        if (vms[i]->state != VM_OFF)
-            do_due(vms[i]);
+        do_due(vms[i]);
     if (ran_any && !vm_any_running() && config.host.when_done == WHEN_DONE_POWEROFF)
         hv_power_off();
 }

@@ -39,7 +39,7 @@ enum vm_state {
 };
 
 /* What the main loop is to do with a VM, noted where it cannot be done. */
-enum vm_due { DUE_NOTHING, DUE_POWER_OFF, DUE_EXIT, DUE_RESET };
+enum vm_due { DUE_NOTHING, DUE_POWER_OFF, DUE_EXIT, DUE_RESET, DUE_CRASH, DUE_START };
 
 /* A run of guest-physical space with memory behind it.  Sorted by gpa. */
 struct mem_slot {
@@ -62,10 +62,13 @@ struct vm {
     const struct guest_config *config;
     enum vm_state state;
     char ended[160];     /* one line: how the last run ended; empty: it never ran */
-    uint8_t due;         /* enum vm_due */
+    uint8_t due;         /* enum vm_due; the first to set it has it, the boot CPU takes it */
     uint32_t exit_value; /* of DUE_EXIT */
 
-    bool ran; /* its memory is not fresh any more */
+    bool restarting; /* it has crashed and starts again when restart_timer fires */
+    struct timer restart_timer;
+    uint64_t restart_delay_ns; /* the next one */
+    bool ran;                  /* its memory is not fresh any more */
 
     struct slat slat;
     hpa_t slat_pool;          /* the pages of its tables */

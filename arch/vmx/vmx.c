@@ -274,17 +274,6 @@ static void deliver_to_host(struct vm_exit *exit)
     }
 }
 
-/*
- * After every exit, whatever its reason.  Bochs 2.7 lets no physical interrupt end a guest that was
- * entered with RFLAGS.IF = 0 before that guest changes IF, so without this and without the
- * preemption timer a guest that waits with interrupts off for something that the host's interrupts
- * bring about would wait for ever.
- */
-static void take_interrupts(void)
-{
-    cpu_take_interrupts();
-}
-
 static void enter(struct vcpu *vcpu, struct vm_exit *exit)
 {
     struct vmx_vcpu *vmx = to_vmx(vcpu);
@@ -308,7 +297,6 @@ static void enter(struct vcpu *vcpu, struct vm_exit *exit)
     vmx->launched |= exit->kind != EXIT_ENTRY_FAILED;
     vmx_mend_nmi_blocking(exit);
     deliver_to_host(exit);
-    take_interrupts();
 }
 
 /* ---- Intercepts ----------------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
 
 #include "hv/backend.h"
 #include "hv/console.h"
+#include "hv/loop.h"
 #include "hv/monitor/command.h"
 #include "hv/monitor/line.h"
 #include "hv/printf.h"
@@ -14,6 +15,7 @@
 #include <stdarg.h>
 
 static struct line line;
+static struct vcpu *held; /* by the command that runs, or a null pointer */
 
 static const struct command *const groups[] = {vm_commands, inspect_commands, host_commands};
 
@@ -106,8 +108,10 @@ struct vcpu *command_vcpu(struct vm *vm, const char *text)
         command_error("%s: it has %u vcpus, from 0", vm_name(vm), vm->vcpu_count);
         return NULL;
     }
-    vcpu_load(vm->vcpus[n]);
-    return vm->vcpus[n];
+    held = vm->vcpus[n];
+    loop_hold(held); /* until the command is done */
+    vcpu_load(held);
+    return held;
 }
 
 static int digit(char c)
@@ -186,6 +190,9 @@ static void run(const struct command *command, char **words, unsigned int count)
     args.count = count;
     memcpy(args.words, words, count * sizeof(words[0]));
     command->run(&args);
+    if (held)
+        loop_release(held);
+    held = NULL;
 }
 
 static void execute(void *ctx, char *text)

@@ -102,6 +102,10 @@ void loop_wake(struct vcpu *vcpu)
     fake.wakes++;
 }
 
+void loop_leave(struct vcpu *vcpu)
+{
+}
+
 void loop_timer_arm(struct timer *timer, uint64_t deadline_tsc)
 {
 }
