@@ -30,6 +30,7 @@ svm_enter:
     EACH_GPR LOAD_FROM_RDI
     mov  rdi, [rdi + GPRS_RDI]
     vmrun                       ; RSP and RAX, the guest's VMCB, are restored by the exit
+.landing:
     cli
     vmsave
 
@@ -44,3 +45,9 @@ svm_enter:
 
     POP_CALLEE_SAVED
     ret
+
+; Bochs 2.7 lets a guest's single-step trap survive the exit of the instruction that it was for: the host
+; takes a #DB here.  It is nothing; the guest gets its own from advance().
+section .fixups progbits alloc noexec nowrite align=4
+    dd svm_enter.landing - $
+    dd svm_enter.landing - $
