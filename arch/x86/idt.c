@@ -180,21 +180,11 @@ static NORETURN void panic_double_fault(const struct trap_frame *frame, uint64_t
     panic_trap(frame, "double fault, cr2 %#llx", (unsigned long long)cr2);
 }
 
-/*
- * The host sets neither TF nor a breakpoint.  Bochs carries the single step of a guest's
- * instruction that exits over #VMEXIT, and raises it in svm_enter() once GIF is set: the guest gets
- * its own when RIP moves.
- */
-static bool is_stray_step(const struct trap_frame *frame)
-{
-    return frame->vector == VEC_DB && !(frame->rflags & RFLAGS_TF);
-}
-
 static void handle_exception(struct trap_frame *frame)
 {
     uint64_t cr2 = read_cr2();
 
-    if (fix_up(frame) || is_stray_step(frame))
+    if (fix_up(frame))
         return;
     if (frame->vector == VEC_PF)
         panic_page_fault(frame, cr2);
