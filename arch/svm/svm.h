@@ -19,6 +19,7 @@ struct svm_vcpu {
     struct vmcb *vmcb;
     hpa_t vmcb_hpa;
     uint64_t cr0_hidden;          /* the guest's CD, NW and NE: the hardware's are Mica's */
+    uint64_t efer_hidden;         /* the guest's LME while its paging is off */
     uint32_t exceptions;          /* intercepted besides #DB, #AC and #MC */
     uint64_t asid_generation;     /* its ASID is good while this is the CPU's; 0: needs a new one */
     uint64_t slat_generation;     /* of the VM when it last got an ASID */

@@ -50,6 +50,7 @@ void svm_vmcb_reset(struct svm_vcpu *svm, const struct svm_vm *vm, const struct 
     vmcb_set_efer(vmcb, EFER_SVME);
     svm->asid_generation = 0;
     svm->nmi_blocked = svm->stepping_iret = svm->intr_window = svm->nmi_window = false;
+    svm->efer_hidden = 0;
     update_cr_intercepts(svm);
 }
 
@@ -113,7 +114,7 @@ uint64_t svm_get_reg(const struct vcpu *vcpu, enum vcpu_reg reg)
     case VCPU_CR0:
         return (vmcb->cr0_ & ~(uint64_t)CR0_HOST_OWNED) | svm->cr0_hidden;
     case VCPU_EFER:
-        return vmcb->efer_ & ~(uint64_t)EFER_SVME;
+        return (vmcb->efer_ & ~(uint64_t)EFER_SVME) | svm->efer_hidden;
     case VCPU_BLOCKING:
         return get_blocking(svm);
     default:
@@ -121,19 +122,33 @@ uint64_t svm_get_reg(const struct vcpu *vcpu, enum vcpu_reg reg)
     }
 }
 
+/*
+ * LME means nothing while paging is off, and is kept from the hardware then: at a #VMEXIT QEMU 7.2
+ * loads the host's CR0 while EFER and CR4 are the guest's still, and leaves paging off if it finds
+ * LME without PAE.
+ */
+static void set_efer(struct svm_vcpu *svm, uint64_t value)
+{
+    svm->efer_hidden = svm->vmcb->cr0_ & CR0_PG ? 0 : value & EFER_LME;
+    vmcb_set_efer(svm->vmcb, (value & ~svm->efer_hidden) | EFER_SVME);
+}
+
 void svm_set_reg(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value)
 {
     struct svm_vcpu *svm = to_svm(vcpu);
     struct vmcb *vmcb = svm->vmcb;
+    uint64_t efer;
 
     switch (reg) {
     case VCPU_CR0:
+        efer = svm_get_reg(vcpu, VCPU_EFER);
         svm->cr0_hidden = value & CR0_HOST_OWNED;
         vmcb_set_cr0(vmcb, (value & ~(uint64_t)CR0_HOST_OWNED) | CR0_NE);
         update_cr_intercepts(svm);
+        set_efer(svm, efer);
         break;
     case VCPU_EFER:
-        vmcb_set_efer(vmcb, value | EFER_SVME);
+        set_efer(svm, value);
         break;
     case VCPU_BLOCKING:
         set_blocking(svm, value);
