@@ -33,8 +33,8 @@ IMAGE_SRC += $(addprefix hv/load/,acpi.c elf.c flat.c linux.c load.c multiboot.c
 IMAGE_SRC += $(addprefix hv/vdev/,vcmos.c vcmos_date.c vi8042.c vioapic.c vlapic.c vlapic_regs.c \
             vlapic_timer.c vpic.c vpit.c vpm.c vtestdev.c vuart.c)
 IMAGE_SRC += $(addprefix hv/pv/,kvm_clock.c)
-IMAGE_SRC += $(addprefix hv/monitor/,commands_host.c commands_inspect.c commands_vm.c line.c \
-            monitor.c)
+IMAGE_SRC += $(addprefix hv/monitor/,commands_host.c commands_inspect.c commands_sched.c \
+            commands_vm.c line.c monitor.c)
 IMAGE_SRC += $(addprefix drivers/,efi_reset.asm acpi.c acpi_tables.c hpet.c i8259.c ioapic.c pci.c \
             power.c rtc.c uart16550.c)
 

@@ -240,6 +240,38 @@ static bool wants_to_run(const struct vcpu *vcpu)
            (vcpu->state == VCPU_RUNNABLE || __atomic_load_n(&vcpu->requests, __ATOMIC_RELAXED));
 }
 
+/* ---- What the monitor shows ----------------------------------------------------------------- */
+
+void loop_view_cpu(unsigned int index, struct loop_cpu_view *out)
+{
+    struct hv_cpu *hv = &hv_cpus[index];
+
+    spin_lock(&hv->queue_lock);
+    *out = (struct loop_cpu_view){
+        .load = sched_load(&hv->queue),
+        .reserved_ppm = (uint32_t)(hv->queue.reserved * 1000000 >> 32),
+        .busy = hv->queue.current != NULL,
+    };
+    spin_unlock(&hv->queue_lock);
+}
+
+void loop_view_vcpu(struct vcpu *vcpu, struct loop_vcpu_view *out)
+{
+    const struct sched_entity *entity = &vcpu->sched;
+    struct hv_cpu *hv = lock_home(vcpu);
+    uint64_t now = time_ns();
+    uint64_t ns = now > entity->since ? now - entity->since : 0; /* not accounted for yet */
+
+    *out = (struct loop_vcpu_view){hv->cpu->index, entity->state, entity->stats};
+    spin_unlock(&hv->queue_lock);
+    if (out->state == SCHED_RUNNING)
+        out->stats.run_ns += ns;
+    else if (out->state != SCHED_SLEEPING)
+        out->stats.wait_ns += ns;
+    if (out->state == SCHED_WAITING)
+        out->stats.latency_max_ns = MAX(out->stats.latency_max_ns, ns);
+}
+
 /* ---- The loop ------------------------------------------------------------------------------- */
 
 /* Only wakes the loop, which asks the scheduler. */

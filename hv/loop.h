@@ -5,9 +5,11 @@
  */
 #pragma once
 
+#include "hv/sched.h"
 #include "hv/timer.h"
 #include "hv/util.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct cpu;
@@ -40,5 +42,21 @@ void loop_timer_cancel(struct timer *timer);
 
 /* Work for a CPU's main loop, WORK_* of cpu_work.h. */
 void loop_post(struct cpu *cpu, uint32_t work);
+
+/* For the monitor: a CPU, and a vCPU, as they are now.  Two answers may not fit each other. */
+struct loop_cpu_view {
+    uint64_t load;         /* weights of those that wait or run */
+    uint32_t reserved_ppm; /* by real-time vCPUs, of the CPU */
+    bool busy;             /* a vCPU has it */
+};
+
+struct loop_vcpu_view {
+    unsigned int cpu; /* its home */
+    enum sched_state state;
+    struct sched_stats stats; /* up to now */
+};
+
+void loop_view_cpu(unsigned int index, struct loop_cpu_view *out);
+void loop_view_vcpu(struct vcpu *vcpu, struct loop_vcpu_view *out);
 
 NORETURN void loop_run(void *unused);

@@ -42,6 +42,7 @@ struct command {
 /* One list per file of commands; each ends in an entry without a name. */
 extern const struct command vm_commands[];      /* commands_vm.c */
 extern const struct command inspect_commands[]; /* commands_inspect.c */
+extern const struct command sched_commands[];   /* commands_sched.c */
 extern const struct command host_commands[];    /* commands_host.c */
 
 /* The n-th of all commands, or a null pointer. */

@@ -17,7 +17,8 @@
 static struct line line;
 static struct vcpu *held; /* by the command that runs, or a null pointer */
 
-static const struct command *const groups[] = {vm_commands, inspect_commands, host_commands};
+static const struct command *const groups[] = {vm_commands, inspect_commands, sched_commands,
+                                               host_commands};
 
 /* ---- What commands share -------------------------------------------------------------------- */
 
