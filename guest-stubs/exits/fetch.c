@@ -95,21 +95,20 @@ static void check_crossing(const char *bytes, unsigned int size, const char *nam
     struct frame frame = place(begin, (const uint8_t *)bytes, size);
     uint64_t entry = page_get((uint64_t)second);
 
-    frame.rcx = MSR_PAT;
-    frame.rdx = 0x3ff;
-    frame.rax = read_cr0();
-    run(&frame);
-    check(trap.vector == VEC_END && trap.rip == (uint64_t)second + 3,
-          "%s is executed across a page boundary", name);
     page_set((uint64_t)second, 0);
-    frame = kernel_frame(begin);
     frame.rcx = MSR_PAT;
     frame.rax = 0x1234;
     run(&frame);
     check(trap.vector == VEC_PF && trap.cr2 == (uint64_t)second && trap.rip == (uint64_t)begin &&
               frame.rax == 0x1234,
-          "and if its last byte is not there, #PF says so, and nothing is done");
+          "%s whose last byte is on a page that is not there raises #PF, and nothing is done",
+          name);
     page_set((uint64_t)second, entry);
+    frame.rdx = 0x3ff;
+    frame.rax = read_cr0();
+    run(&frame);
+    check(trap.vector == VEC_END && trap.rip == (uint64_t)second + 3,
+          "with the page mapped it is executed");
 }
 
 /* ---- Compatibility mode ------------------------------------------------------------------------
