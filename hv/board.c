@@ -14,13 +14,18 @@ static uint64_t boot_unix_time; /* seconds since 1970 when time_ns() was 0 */
 
 /* ---- Interrupt lines ------------------------------------------------------------------------ */
 
-/* A line of the ISA bus ends at the 8259 and at the I/O APIC; IRQ 0 at the latter's pin 2. */
+/* A line ends at the I/O APIC and, where the ISA bus has it, at the 8259: the 8254's at pin 2 of
+ * the former and pin 0 of the latter. */
+static void set_gsi(struct vm *vm, unsigned int gsi, bool level)
+{
+    if (gsi != IRQ_PIT)
+        vpic_set_irq(&vm->pic, gsi == GSI_PIT ? IRQ_PIT : gsi, level);
+    vioapic_set_irq(&vm->ioapic, gsi, level);
+}
+
 static void set_irq(void *ctx, unsigned int irq, bool level)
 {
-    struct vm *vm = ctx;
-
-    vpic_set_irq(&vm->pic, irq, level);
-    vioapic_set_irq(&vm->ioapic, irq == IRQ_PIT ? GSI_PIT : irq, level);
+    set_gsi(ctx, irq == IRQ_PIT ? GSI_PIT : irq, level);
 }
 
 static struct irq_line line(struct vm *vm, unsigned int irq)
@@ -36,6 +41,15 @@ static void pic_output(void *ctx, bool level)
 static void ioapic_deliver(void *ctx, const struct apic_message *message)
 {
     intr_route(ctx, message);
+}
+
+void board_pulse(struct vm *vm, unsigned int gsi)
+{
+    spin_lock(&vm->lock);
+    bool level = vm->ioapic.lines >> gsi & 1;
+    set_gsi(vm, gsi, !level);
+    set_gsi(vm, gsi, level);
+    spin_unlock(&vm->lock);
 }
 
 /* ---- Time ----------------------------------------------------------------------------------- */

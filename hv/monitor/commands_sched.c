@@ -6,6 +6,7 @@
 #include "hv/config.h"
 #include "hv/console.h"
 #include "hv/loop.h"
+#include "hv/monitor/top.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
@@ -90,8 +91,14 @@ static void sched(const struct command_args *args)
         print_vcpu(vcpu);
 }
 
+static void top(const struct command_args *args)
+{
+    top_begin();
+}
+
 const struct command sched_commands[] = {
     {"sched", "", "who runs and who waits on each cpu, and what each vcpu has had", sched,
      .max = 0},
+    {"top", "", "what each vcpu had of the last second, until a key is pressed", top, .max = 0},
     {0},
 };

@@ -2,8 +2,12 @@
 /* Commands that say which guests there are, and that start and end them. */
 #include "hv/monitor/command.h"
 
+#include "hv/board.h"
 #include "hv/config.h"
 #include "hv/console.h"
+#include "hv/intr.h"
+#include "hv/layout.h"
+#include "hv/string.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
@@ -78,6 +82,31 @@ static void stop(const struct command_args *args)
     change(args->vm, vm_stop_command, "stopped");
 }
 
+static void inject_irq(const struct command_args *args)
+{
+    uint64_t gsi;
+
+    if (args->count != 2)
+        command_error("usage: inject GUEST irq N");
+    else if (command_number(args->words[1], 10, GSI_COUNT - 1, &gsi))
+        board_pulse(args->vm, (unsigned int)gsi);
+}
+
+static void inject(const struct command_args *args)
+{
+    const char *what = args->words[0];
+    bool irq = strcmp(what, "irq") == 0;
+
+    if (!irq && (strcmp(what, "nmi") != 0 || args->count != 1))
+        command_error("usage: inject GUEST nmi|irq N");
+    else if (args->vm->state == VM_OFF)
+        command_error("%s: it does not run", vm_name(args->vm));
+    else if (irq)
+        inject_irq(args);
+    else
+        intr_post_nmi(args->vm->vcpus[0]);
+}
+
 const struct command vm_commands[] = {
     {"list", "", "the guests and what they are doing", list, .max = 0},
     {"console", "[GUEST]", "talk to a guest; Ctrl-] returns to the monitor", console,
@@ -88,5 +117,7 @@ const struct command vm_commands[] = {
     {"resume", "GUEST", "go on after a pause", resume, .guest = GUEST_REQUIRED},
     {"reset", "GUEST", "press its reset button", reset, .guest = GUEST_REQUIRED},
     {"stop", "GUEST", "pull its plug", stop, .guest = GUEST_REQUIRED},
+    {"inject", "GUEST nmi|irq N", "an NMI for vcpu 0, or an edge on an interrupt line", inject,
+     .guest = GUEST_REQUIRED, .min = 1, .max = 2},
     {0},
 };

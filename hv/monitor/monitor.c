@@ -7,12 +7,15 @@
 #include "hv/loop.h"
 #include "hv/monitor/command.h"
 #include "hv/monitor/line.h"
+#include "hv/monitor/top.h"
 #include "hv/printf.h"
 #include "hv/string.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
 #include <stdarg.h>
+
+#define ESC 0x1b
 
 static struct line line;
 static struct vcpu *held; /* by the command that runs, or a null pointer */
@@ -209,7 +212,7 @@ static void execute(void *ctx, char *text)
         if (command)
             run(command, words + 1, count - 1);
     }
-    if (!console_attached())
+    if (!console_attached() && !top_is_on())
         line_show(&line);
 }
 
@@ -255,7 +258,7 @@ static void publish_prompt(void)
 {
     char view[LINE_VIEW];
 
-    if (!console_attached())
+    if (!console_attached() && !top_is_on())
         console_set_prompt(view, line_view(&line, view));
 }
 
@@ -266,15 +269,36 @@ void monitor_init(void)
     line_init(&line, "mica> ", &ops);
 }
 
+/*
+ * A key while top is on.  An ESC goes to the editor as well, so that the rest of its sequence is
+ * not taken for text; an LF behind the CR that began it is no key.
+ */
+static void end_top(uint8_t byte)
+{
+    if (byte == '\n' && line.after_cr) {
+        line_input(&line, byte);
+        return;
+    }
+    top_end();
+    line_show(&line);
+    if (byte == ESC)
+        line_input(&line, byte);
+}
+
 void monitor_input(const uint8_t *bytes, unsigned int count)
 {
-    for (unsigned int i = 0; i < count; i++)
-        line_input(&line, bytes[i]);
+    for (unsigned int i = 0; i < count; i++) {
+        if (top_is_on())
+            end_top(bytes[i]);
+        else
+            line_input(&line, bytes[i]);
+    }
     publish_prompt();
 }
 
 void monitor_prompt(void)
 {
+    top_end();
     line_show(&line);
     publish_prompt();
 }
