@@ -168,6 +168,7 @@ static void svm_vcpu_load(struct vcpu *vcpu, struct cpu *cpu)
 
     svm->vmcb->clean = 0;
     svm->asid_generation = 0;
+    svm_load_cr2(svm->vmcb);
 }
 
 static void svm_vcpu_put(struct vcpu *vcpu)

@@ -64,6 +64,12 @@ bool svm_can_inject(const struct vcpu *vcpu, enum event_window window);
 void svm_inject(struct vcpu *vcpu, const struct vm_event *event);
 void svm_request_window(struct vcpu *vcpu, enum event_window window, bool on);
 void svm_decode_event(uint64_t info, struct vm_event *event);
+/* VMRUN loads CR2, but not on Bochs 2.7: what is in the VMCB is put into the register as well. */
+static inline void svm_load_cr2(const struct vmcb *vmcb)
+{
+    __asm__ volatile("mov %0, %%cr2" ::"r"(vmcb->cr2_));
+}
+
 void svm_iret_intercepted(struct svm_vcpu *svm);
 bool svm_iret_stepped(struct svm_vcpu *svm);
 void svm_iret_faulted(struct svm_vcpu *svm);

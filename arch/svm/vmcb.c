@@ -157,6 +157,8 @@ void svm_set_reg(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value)
         ASSERT(plain_regs[reg].offset);
         *(uint64_t *)((char *)vmcb + plain_regs[reg].offset) = value;
         vmcb->clean &= ~(uint32_t)plain_regs[reg].clean;
+        if (reg == VCPU_CR2)
+            svm_load_cr2(vmcb);
         break;
     }
 }
