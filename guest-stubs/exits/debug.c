@@ -68,7 +68,7 @@ static void check_general_detect(void)
     }
     write_dr7(DR7_INIT | DR7_GD);
     run(&frame);
-    check(trap.vector == VEC_DB && trap.rip == (uint64_t)detected && (trap.dr6 & DR6_BD),
+    check(trap.vector == VEC_DB && trap.rip == (uint64_t)detected && dr6_has(DR6_BD),
           "DR7.GD: a MOV DR raises #DB before it is executed");
     check_equal(read_dr7(), DR7_INIT, "and GD is clear");
     write_dr7(DR7_INIT);
@@ -84,8 +84,8 @@ static void check_execution(unsigned int offset, const char *what)
     write_dr1((uint64_t)broken + offset);
     write_dr7(DR7_INIT | DR7_L(1) | DR7_RW(1, 0, 1));
     run(&frame);
-    check(trap.vector == VEC_DB && trap.rip == (uint64_t)broken + offset &&
-              (trap.dr6 & 0xf) == BIT(1),
+    check(trap.vector == VEC_DB && trap.rip == (uint64_t)broken + offset && dr6_has(BIT(1)) &&
+              !(trap.dr6 & 0xd),
           "a breakpoint on %s stops before it", what);
     frame.rflags |= RFLAGS_RF;
     run(&frame);
@@ -106,7 +106,8 @@ static void check_data(const uint8_t *code, unsigned int condition, bool expecte
     write_dr7(DR7_INIT | DR7_L(2) | DR7_RW(2, condition, 4));
     run(&frame);
     if (expected)
-        check(trap.vector == VEC_DB && trap.rip > (uint64_t)code && (trap.dr6 & 0xf) == BIT(2),
+        check(trap.vector == VEC_DB && trap.rip > (uint64_t)code && dr6_has(BIT(2)) &&
+                  !(trap.dr6 & 0xb),
               "%s is reported behind the instruction", what);
     else
         check_equal(trap.vector, VEC_END, "%s is not reported", what);
@@ -138,6 +139,8 @@ static void check_traps(void)
 
 void exits_debug(void)
 {
+    if (on_bochs() && is_amd())
+        skip("the bits of DR6", "Bochs's AMD-V exits for #DB before it has set them");
     check_registers();
     check_aliases();
     check_general_detect();

@@ -40,7 +40,7 @@ static void check_step(const uint8_t *code, const uint8_t *end, uint64_t rax, ui
     frame.rdi = code == step_mmio ? LAPIC_BASE + LAPIC_VERSION : (uint64_t)buffer;
     frame.rflags |= RFLAGS_TF;
     run(&frame);
-    check(trap.vector == VEC_DB && trap.rip == (uint64_t)end && (trap.dr6 & DR6_BS),
+    check(trap.vector == VEC_DB && trap.rip == (uint64_t)end && dr6_has(DR6_BS),
           "%s is stepped over", what);
 }
 
@@ -55,7 +55,7 @@ static void check_mov_ss(void)
     frame.rax = SEL_DATA;
     frame.rflags |= RFLAGS_TF;
     run(&frame);
-    check(trap.vector == VEC_DB && trap.rip == (uint64_t)step_ss + 3 && (trap.dr6 & DR6_BS),
+    check(trap.vector == VEC_DB && trap.rip == (uint64_t)step_ss + 3 && dr6_has(DR6_BS),
           "MOV SS and the instruction behind it are one step");
 }
 
@@ -82,7 +82,7 @@ static void check_rep(void)
     frame.rflags |= RFLAGS_TF;
     run(&frame);
     check(trap.vector == VEC_DB && trap.rip == (uint64_t)step_rep_mmio && frame.rcx == 2 &&
-              frame.rdi == 0xd0000001 && (trap.dr6 & DR6_BS),
+              frame.rdi == 0xd0000001 && dr6_has(DR6_BS),
           "and so is one of REP STOSB to a device");
 }
 

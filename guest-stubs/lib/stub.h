@@ -45,6 +45,11 @@ _Noreturn void fail_at_once(const char *format, ...) __attribute__((format(print
  */
 bool on_qemu_tcg(void);
 bool on_bochs(void);
+/*
+ * Whether the last trap's DR6 has these bits.  Bochs's AMD-V exits for #DB before it has set DR6,
+ * and nothing tells the bits then: there this is always true.
+ */
+bool dr6_has(uint64_t bits);
 
 /* Time: TSC ticks in a millisecond, measured once against the 8254's channel 2. */
 uint64_t tsc_per_ms(void);

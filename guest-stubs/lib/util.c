@@ -2,6 +2,7 @@
 /* Memory functions, which the compiler calls too; time; and on which CPU this runs. */
 #include "guest-stubs/lib/cpu.h"
 #include "guest-stubs/lib/stub.h"
+#include "guest-stubs/lib/trap.h"
 
 void *memcpy(void *to, const void *from, unsigned long size)
 {
@@ -55,6 +56,11 @@ bool on_bochs(void)
 {
     return brand_begins("AMD Ryzen 7 1700") || brand_begins("Intel(R) Core(TM) i7-7800X") ||
            brand_begins("11th Gen Intel(R) Core(TM) i5-1135G7");
+}
+
+bool dr6_has(uint64_t bits)
+{
+    return (on_bochs() && is_amd()) || (trap.dr6 & bits) == bits;
 }
 
 /* ---- Time ----------------------------------------------------------------------------------- */
