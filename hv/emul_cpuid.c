@@ -209,7 +209,8 @@ static void leaf_ext8(const struct vcpu *vcpu, struct cpuid_regs *out)
     uint32_t physical = MIN(host_cpuid.physical_bits, 48u); /* what four levels of tables walk */
 
     out->eax = physical | 48u << 8;
-    out->ecx = (vcpu->vm->vcpu_count - 1) | bits_for(vcpu->vm->vcpu_count) << 12;
+    if (host_cpuid.vendor == VENDOR_AMD)
+        out->ecx = (vcpu->vm->vcpu_count - 1) | bits_for(vcpu->vm->vcpu_count) << 12;
 }
 
 /* AMD's cache topology: the last level is shared by all. */

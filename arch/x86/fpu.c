@@ -15,7 +15,8 @@ STATIC_ASSERT(offsetof(struct xsave_area, xstate_bv) == 512, "the XSAVE header")
 STATIC_ASSERT(sizeof(struct xsave_area) == 576, "legacy region and header");
 
 /* AMX is left out: its XFD would have to be switched and its faults handled. */
-#define KNOWN_STATE (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_MPX | XCR0_AVX512 | XCR0_PKRU)
+/* What guests may be shown; MPX is not, and AMX would need permission by XFD. */
+#define KNOWN_STATE (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU)
 
 static uint64_t host_mask = XCR0_X87 | XCR0_SSE;
 static size_t area_size = sizeof(struct xsave_area);
