@@ -14,8 +14,8 @@ STATIC_ASSERT(offsetof(struct xsave_area, xmm) == 160, "XMM0 in the legacy regio
 STATIC_ASSERT(offsetof(struct xsave_area, xstate_bv) == 512, "the XSAVE header");
 STATIC_ASSERT(sizeof(struct xsave_area) == 576, "legacy region and header");
 
-/* AMX is left out: its XFD would have to be switched and its faults handled. */
-/* What guests may be shown; MPX is not, and AMX would need permission by XFD. */
+/* What guests may be shown: not MPX, which leaf 7 hides, nor AMX, whose XFD would have to be
+ * switched. */
 #define KNOWN_STATE (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU)
 
 static uint64_t host_mask = XCR0_X87 | XCR0_SSE;
