@@ -97,14 +97,18 @@ def read_cases(path, build):
 # ---- What the case boots -----------------------------------------------------------------------------
 
 
+def stub_settings(case, stub):
+    """The keys of a stub's section."""
+    own = dict(line.split(" = ", 1) for line in case.keys.get(f"stub.{stub}", "").splitlines() if line)
+    return {"kernel": f"{stub}.bin"} | STUB_DEFAULTS | own
+
+
 def stub_config(case):
     """mica.conf for stub guests: they run unattended, and the machine powers off after the last."""
     text = HOST_CONFIG
     for stub in case.words("stubs"):
-        kernel = {"kernel": f"{stub}.bin"}
-        own = dict(line.split(" = ", 1) for line in case.keys.get(f"stub.{stub}", "").splitlines() if line)
-        settings = kernel | STUB_DEFAULTS | own
-        text += f"\n[guest {stub}]\n" + "".join(f"{key} = {value}\n" for key, value in settings.items())
+        text += f"\n[guest {stub}]\n"
+        text += "".join(f"{key} = {value}\n" for key, value in stub_settings(case, stub).items())
     return text
 
 
@@ -117,7 +121,8 @@ def guest_files(case):
     for name in case.words("files"):
         files[Path(name).name] = demos / name if "/" in name else guests / name
     for stub in case.words("stubs"):
-        files[f"{stub}.bin"] = guests / f"{stub}.bin"
+        kernel = stub_settings(case, stub)["kernel"]
+        files[kernel] = guests / kernel
     return files
 
 
