@@ -163,6 +163,8 @@ static bool deliver_interrupt(struct vcpu *vcpu)
  */
 void intr_deliver(struct vcpu *vcpu)
 {
+    bool interrupts;
+
     vcpu->check_events = false;
     if (vcpu->exception.type)
         inject(vcpu, &vcpu->exception);
@@ -170,10 +172,14 @@ void intr_deliver(struct vcpu *vcpu)
         inject(vcpu, &vcpu->requeued);
     else if (!deliver_nmi(vcpu))
         deliver_interrupt(vcpu);
-    /* Not every CPU has a window for NMIs: those are looked at again after each exit. */
-    vcpu->check_events = vcpu->requeued.type != EVENT_NONE || vcpu->nmi_pending != 0;
+    /*
+     * What waits is looked at again after each exit: not every CPU has a window for NMIs, and
+     * Bochs's AMD-V overlooks the one for interrupts when IF is set already at the entry.
+     */
+    interrupts = interrupt_pending(vcpu);
+    vcpu->check_events = vcpu->requeued.type != EVENT_NONE || vcpu->nmi_pending != 0 || interrupts;
     backend->request_window(vcpu, WINDOW_NMI, vcpu->nmi_pending != 0);
-    backend->request_window(vcpu, WINDOW_INTR, interrupt_pending(vcpu));
+    backend->request_window(vcpu, WINDOW_INTR, interrupts);
 }
 
 /* ---- Routing -------------------------------------------------------------------------------- */
