@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A ring of the last exits of one CPU.  Recording is a handful of stores by the CPU that owns the
- * ring; reading is for panic() and the monitor.  What a kind is called, hv/exit.h knows.
+ * ring; reading is for panic() and the monitor, and what is being written meanwhile may be read in
+ * halves.  What a kind is called, hv/exit.h knows.
+ *
+ * And how long exits take, by kind, from the exit to the end of its handler.
  */
 #pragma once
 
+#include "hv/util.h"
+
+#include <stdbool.h>
 #include <stdint.h>
 
 #define TRACE_ENTRIES 64u /* a power of two */
@@ -37,5 +43,26 @@ static inline void trace_exit(struct trace_ring *ring, uint64_t tsc, uint32_t vc
     entry->vcpu = vcpu;
 }
 
+/* Are exits recorded?  They are at first.  For the run loop to look at. */
+extern bool trace_is_on;
+
 /* The n-th entry back, 0 being the last; a null pointer when there is none (any more). */
 const struct trace_entry *trace_back(const struct trace_ring *ring, unsigned int n);
+
+/* In TSC ticks. */
+struct exit_time {
+    uint64_t count, sum, min, max;
+};
+
+/* Are times taken?  They are not at first. */
+extern bool exit_times_are_on;
+
+static inline void exit_time_add(struct exit_time *time, uint64_t ticks)
+{
+    time->min = time->count ? MIN(time->min, ticks) : ticks;
+    time->max = MAX(time->max, ticks);
+    time->sum += ticks;
+    time->count++;
+}
+
+void exit_time_merge(struct exit_time *into, const struct exit_time *more);

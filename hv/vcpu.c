@@ -422,6 +422,24 @@ static bool enter(struct vcpu *vcpu, struct cpu *cpu, struct vm_exit *exit)
     return entered;
 }
 
+/* False when the vCPU has to leave the CPU. */
+static bool handle(struct vcpu *vcpu, struct cpu *cpu, const struct vm_exit *exit)
+{
+    uint64_t begin = rdtsc();
+    bool stays;
+
+    vcpu->exits[exit->kind]++;
+    if (likely(trace_is_on))
+        trace_exit(&cpu->trace, begin, TRACE_VCPU(vcpu->vm->id, vcpu->id), exit->kind, vcpu->rip,
+                   exit->raw.reason, exit->raw.info1);
+    if (unlikely(exit->vectoring.type))
+        requeue_vectoring(vcpu, exit);
+    stays = act(vcpu, exit);
+    if (unlikely(exit_times_are_on))
+        exit_time_add(&vcpu->exit_times[exit->kind], rdtsc() - begin);
+    return stays;
+}
+
 void vcpu_run(struct vcpu *vcpu)
 {
     struct cpu *cpu = this_cpu();
@@ -443,12 +461,7 @@ void vcpu_run(struct vcpu *vcpu)
          * guest with IF = 0 ends that guest only when it changes IF.)
          */
         cpu_take_interrupts();
-        vcpu->exits[exit.kind]++;
-        trace_exit(&cpu->trace, rdtsc(), TRACE_VCPU(vcpu->vm->id, vcpu->id), exit.kind, vcpu->rip,
-                   exit.raw.reason, exit.raw.info1);
-        if (unlikely(exit.vectoring.type))
-            requeue_vectoring(vcpu, &exit);
-        if (!act(vcpu, &exit))
+        if (!handle(vcpu, cpu, &exit))
             return;
     }
 }

@@ -12,6 +12,7 @@
 #include "hv/pv/kvm_abi.h"
 #include "hv/sched.h"
 #include "hv/timer.h"
+#include "hv/trace.h"
 #include "hv/vdev/vlapic.h"
 
 #include <stdbool.h>
@@ -94,12 +95,13 @@ struct vcpu {
     uint64_t kvm_system_time; /* (c) MSR_KVM_SYSTEM_TIME_NEW */
     struct pvclock_time_info kvm_clock; /* (c) what the guest was told last */
     struct vlapic lapic;
-    struct timer lapic_timer;        /* (c) */
-    uint64_t lapic_deadline_ns;      /* (c) what it is set to, on the guest's clock */
-    uint64_t exits[EXIT_KIND_COUNT]; /* (c) */
-    uint64_t unknown_msrs;           /* (c) accesses that were answered by #GP */
-    struct sched_entity sched;       /* under the queue lock of its home */
-    bool held;                       /* (a) it must not run: see loop_hold() */
+    struct timer lapic_timer;                     /* (c) */
+    uint64_t lapic_deadline_ns;                   /* (c) what it is set to, on the guest's clock */
+    uint64_t exits[EXIT_KIND_COUNT];              /* (c) */
+    struct exit_time exit_times[EXIT_KIND_COUNT]; /* (c) while exit_times_are_on */
+    uint64_t unknown_msrs;                        /* (c) accesses that were answered by #GP */
+    struct sched_entity sched;                    /* under the queue lock of its home */
+    bool held;                                    /* (a) it must not run: see loop_hold() */
 };
 
 /* ---- Life ----------------------------------------------------------------------------------- */

@@ -207,29 +207,109 @@ static uint64_t sum_exits(const struct vm *vm, unsigned int kind)
     return sum;
 }
 
+/* The vCPUs' together. */
+static struct exit_time time_of(const struct vm *vm, unsigned int kind)
+{
+    struct exit_time time = {0};
+
+    for (unsigned int i = 0; i < vm->vcpu_count; i++)
+        exit_time_merge(&time, &vm->vcpus[i]->exit_times[kind]);
+    return time;
+}
+
+/* Ticks of a kind, and of all kinds. */
+static void print_time(const struct exit_time *time, uint64_t all)
+{
+    uint64_t share = all >= 1000 ? time->sum / (all / 1000) : 0;
+
+    console_print("  %3lu.%lu%% of the time: %lu to %lu ns, mean %lu", share / 10, share % 10,
+                  tsc_to_ns(time->min), tsc_to_ns(time->max), tsc_to_ns(time->sum / time->count));
+}
+
+static void stat_kind(const struct vm *vm, unsigned int kind, uint64_t total, uint64_t ticks)
+{
+    uint64_t n = sum_exits(vm, kind);
+    struct exit_time time = time_of(vm, kind);
+
+    if (!n)
+        return;
+    console_print("  %-16s %12lu %4lu.%lu%%", exit_kind_name(kind), n, n * 100 / total,
+                  n * 1000 / total % 10);
+    if (time.count)
+        print_time(&time, ticks);
+    console_print("\n");
+}
+
 static void stat_vm(const struct vm *vm)
 {
-    uint64_t total = 0, unknown_msrs = 0;
+    uint64_t total = 0, ticks = 0, unknown_msrs = 0;
 
-    for (unsigned int kind = 0; kind < EXIT_KIND_COUNT; kind++)
+    for (unsigned int kind = 0; kind < EXIT_KIND_COUNT; kind++) {
         total += sum_exits(vm, kind);
+        ticks += time_of(vm, kind).sum;
+    }
     for (unsigned int i = 0; i < vm->vcpu_count; i++)
         unknown_msrs += vm->vcpus[i]->unknown_msrs;
     console_print("%s: %lu exits\n", vm_name(vm), total);
-    for (unsigned int kind = 0; kind < EXIT_KIND_COUNT; kind++) {
-        uint64_t n = sum_exits(vm, kind);
-        if (n)
-            console_print("  %-16s %12lu %4lu.%lu%%\n", exit_kind_name(kind), n, n * 100 / total,
-                          n * 1000 / total % 10);
-    }
+    for (unsigned int kind = 0; kind < EXIT_KIND_COUNT; kind++)
+        stat_kind(vm, kind, MAX(total, 1ull), ticks);
     if (unknown_msrs)
         console_print("  %lu accesses to unknown msrs were answered by #GP\n", unknown_msrs);
 }
 
+/* What was taken before is forgotten.  A handler that runs on another CPU may add one more. */
+static void clear_times(void)
+{
+    for (unsigned int i = 0; i < vm_count(); i++) {
+        const struct vm *vm = vm_by_index(i);
+
+        for (unsigned int id = 0; id < vm->vcpu_count; id++)
+            memset(vm->vcpus[id]->exit_times, 0, sizeof(vm->vcpus[id]->exit_times));
+    }
+}
+
+/* False, and an error, for another word. */
+static bool on_or_off(const char *word, bool *on)
+{
+    bool is_on = strcmp(word, "on") == 0;
+
+    if (!is_on && strcmp(word, "off") != 0) {
+        command_error("%s: expected on or off", word);
+        return false;
+    }
+    *on = is_on;
+    return true;
+}
+
+static void stat_time(const struct command_args *args)
+{
+    bool on;
+
+    if (args->count != 2) {
+        command_error("usage: stat time on|off");
+        return;
+    }
+    if (!on_or_off(args->words[1], &on))
+        return;
+    if (on && !exit_times_are_on)
+        clear_times();
+    exit_times_are_on = on;
+}
+
 static void stat(const struct command_args *args)
 {
-    if (args->vm) {
-        stat_vm(args->vm);
+    if (args->count && strcmp(args->words[0], "time") == 0) {
+        stat_time(args);
+        return;
+    }
+    if (args->count > 1) {
+        command_error("usage: stat [GUEST] | stat time on|off");
+        return;
+    }
+    if (args->count) {
+        const struct vm *vm = command_find_vm(args->words[0]);
+        if (vm)
+            stat_vm(vm);
         return;
     }
     for (unsigned int i = 0; i < vm_count(); i++)
@@ -259,15 +339,13 @@ static void print_trace(const struct trace_entry *e, uint64_t before)
                   e->vcpu & 0xffff, exit_kind_name(e->kind), e->rip, e->info[0], e->info[1]);
 }
 
-static void trace(const struct command_args *args)
+static void print_ring(const struct cpu *cpu, unsigned int count)
 {
-    const struct trace_ring *ring = &this_cpu()->trace;
-    uint64_t count = 20, before = 0;
+    uint64_t before = 0;
 
-    if (args->count && !command_number(args->words[0], 10, TRACE_ENTRIES, &count))
-        return;
-    for (uint64_t back = count; back-- > 0;) {
-        const struct trace_entry *e = trace_back(ring, (unsigned int)back);
+    console_print("cpu %u, %lu exits recorded:\n", cpu->index, cpu->trace.count);
+    for (unsigned int back = count; back-- > 0;) {
+        const struct trace_entry *e = trace_back(&cpu->trace, back);
         if (!e)
             continue;
         print_trace(e, before);
@@ -275,14 +353,43 @@ static void trace(const struct command_args *args)
     }
 }
 
+static void trace_dump(const struct command_args *args)
+{
+    uint64_t only;
+
+    if (args->count == 1) {
+        for (unsigned int i = 0; i < cpu_count; i++)
+            print_ring(cpu_by_index(i), TRACE_ENTRIES);
+    } else if (command_number(args->words[1], 10, cpu_count - 1, &only)) {
+        print_ring(cpu_by_index((unsigned int)only), TRACE_ENTRIES);
+    }
+}
+
+static void trace(const struct command_args *args)
+{
+    const char *what = args->words[0];
+
+    if (strcmp(what, "dump") == 0)
+        trace_dump(args);
+    else if (args->count == 1)
+        on_or_off(what, &trace_is_on);
+    else
+        command_error("usage: trace on|off|dump [CPU]");
+}
+
+static const char *const stat_words[] = {"time", NULL};
+static const char *const trace_words[] = {"on", "off", "dump", NULL};
+
 const struct command inspect_commands[] = {
     {"regs", "GUEST [VCPU]", "registers of a vcpu", regs, .guest = GUEST_REQUIRED, .max = 1},
     {"mem", "GUEST [-v] ADDRESS [LENGTH]", "guest-physical memory; -v: guest-virtual", mem,
      .guest = GUEST_REQUIRED, .min = 1, .max = 3},
     {"walk", "GUEST ADDRESS [VCPU]", "from guest-virtual to host-physical, step by step", walk,
      .guest = GUEST_REQUIRED, .min = 1, .max = 2},
-    {"stat", "[GUEST]", "exits by kind", stat, .guest = GUEST_OPTIONAL},
-    {"trace", "[COUNT]", "the last exits on this cpu", trace, .max = 1},
+    {"stat", "[GUEST] | time on|off", "exits by kind; their times, once these are taken", stat,
+     stat_words, .guest = GUEST_OR_WORD, .max = 2},
+    {"trace", "on|off|dump [CPU]", "record exits or not; the last ones on a cpu, or on all", trace,
+     trace_words, .min = 1, .max = 2},
     {"vmcs", "GUEST [VCPU]", "the vcpu as VT-x has it", dump, .guest = GUEST_REQUIRED, .max = 1},
     {"vmcb", "GUEST [VCPU]", "the vcpu as AMD-V has it", dump, .guest = GUEST_REQUIRED, .max = 1},
     {0},
