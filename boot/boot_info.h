@@ -18,12 +18,13 @@
 #define BOOT_NAME_SIZE   64
 
 enum boot_mem_type {
-    BOOT_MEM_USABLE = 1,   /* Conventional, BootServices and Loader memory that nothing below claims */
-    BOOT_MEM_LOADER,       /* boot_info, first page tables, boot stack, trampoline */
-    BOOT_MEM_IMAGE,        /* mica.elf: its segments, and the file itself (symbols) */
-    BOOT_MEM_MODULE,       /* the files of \mica\ */
-    BOOT_MEM_ACPI,         /* ACPI tables, reclaimable */
-    BOOT_MEM_NVS,          /* ACPI NVS */
+    BOOT_MEM_USABLE =
+        1,           /* Conventional, BootServices and Loader memory that nothing below claims */
+    BOOT_MEM_LOADER, /* boot_info, first page tables, boot stack, trampoline */
+    BOOT_MEM_IMAGE,  /* mica.elf: its segments, and the file itself (symbols) */
+    BOOT_MEM_MODULE, /* the files of \mica\ */
+    BOOT_MEM_ACPI,   /* ACPI tables, reclaimable */
+    BOOT_MEM_NVS,    /* ACPI NVS */
     BOOT_MEM_RUNTIME_CODE, /* EFI runtime services: needed for the final shutdown only */
     BOOT_MEM_RUNTIME_DATA,
     BOOT_MEM_MMIO,
@@ -62,11 +63,11 @@ struct boot_info {
     uint32_t version;
     uint32_t size; /* sizeof(struct boot_info) */
 
-    uint64_t banner_tsc;   /* TSC when the banner was printed */
-    uint64_t image_phys;   /* where the image's first page lies; contiguous */
-    uint64_t image_virt;   /* the virtual address of that page (link address plus slide) */
-    uint64_t image_size;   /* bytes, whole pages */
-    uint64_t elf_file;     /* mica.elf as it was read: its symbol table serves the stack trace */
+    uint64_t banner_tsc; /* TSC when the banner was printed */
+    uint64_t image_phys; /* where the image's first page lies; contiguous */
+    uint64_t image_virt; /* the virtual address of that page (link address plus slide) */
+    uint64_t image_size; /* bytes, whole pages */
+    uint64_t elf_file;   /* mica.elf as it was read: its symbol table serves the stack trace */
     uint64_t elf_size;
     uint64_t trampoline;   /* one page below 1 MiB for the start of the other CPUs */
     uint64_t rsdp;         /* 0: firmware has no ACPI tables */

@@ -61,8 +61,8 @@ static void reset_maps(const struct vm *vm)
 
 /*
  * Every entry starts the VMX-preemption timer from here, for exits do not save it: a guest that
- * does not exit by itself does so after this time.  Bochs 2.7 lets no physical interrupt end a guest
- * that was entered with RFLAGS.IF = 0 before that guest changes IF.
+ * does not exit by itself does so after this time.  Bochs 2.7 lets no physical interrupt end a
+ * guest that was entered with RFLAGS.IF = 0 before that guest changes IF.
  */
 static uint32_t timer_value(void)
 {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a virtual device may know of the world: the ranges that it offers, the interrupt line that it
- * drives, a clock that it reads and a timer that it sets.  Nothing here knows a vCPU.
+ * What a virtual device may know of the world: the ranges that it offers, the interrupt line that
+ * it drives, a clock that it reads and a timer that it sets.  Nothing here knows a vCPU.
  *
- * Every offset, size and value that reaches a device is the guest's choice.  Sizes are 1, 2, 4 (ports) or 1, 2, 4, 8 (memory);
- * offset < count (or size of the range), but offset + size may reach past the end: the bus does not split.
+ * Every offset, size and value that reaches a device is the guest's choice.  Sizes are 1, 2, 4
+ * (ports) or 1, 2, 4, 8 (memory); offset < count (or size of the range), but offset + size may
+ * reach past the end: the bus does not split.
  */
 #pragma once
 
@@ -53,8 +54,8 @@ static inline uint64_t vclock_now(const struct vclock *clock)
 #define VTIMER_OFF UINT64_MAX
 
 /*
- * A one-shot alarm on the vclock.  At or after the deadline the owner calls the device's tick function with the
- * time then; setting a new deadline replaces the old one, VTIMER_OFF cancels.
+ * A one-shot alarm on the vclock.  At or after the deadline the owner calls the device's tick
+ * function with the time then; setting a new deadline replaces the old one, VTIMER_OFF cancels.
  */
 struct vtimer {
     void *ctx;
