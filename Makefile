@@ -149,6 +149,7 @@ HOST_FUZZ += load
 HOST_SRC_load := $(LOAD_SRC)
 HOST_FUZZ += vdev
 HOST_SRC_vdev := $(addprefix hv/vdev/,vuart.c vpic.c vpit.c vcmos.c vcmos_date.c vpm.c vi8042.c vtestdev.c)
+HOST_FUZZ += sched
 HOST_FUZZ += apic
 HOST_SRC_apic := $(VLAPIC_SRC) hv/vdev/vioapic.c
 

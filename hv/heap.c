@@ -4,11 +4,9 @@
 
 #include <stddef.h>
 
-/* Two heaps become one; either may be empty.  The result's link is the caller's to set. */
+/* Two heaps become one.  The result's next and link are the caller's to set. */
 static struct heap_node *meld(struct heap_node *a, struct heap_node *b)
 {
-    if (!a || !b)
-        return a ? a : b;
     if (b->key < a->key) {
         struct heap_node *other = a;
 
@@ -23,45 +21,47 @@ static struct heap_node *meld(struct heap_node *a, struct heap_node *b)
     return a;
 }
 
-/* A list of siblings becomes one heap: in pairs from the left, then the pairs together. */
+/* A list of siblings becomes one heap: in pairs from the left, then the pairs from the right. */
 static struct heap_node *meld_siblings(struct heap_node *list)
 {
     struct heap_node *pairs = NULL;
-    struct heap_node *result = NULL;
+    struct heap_node *result;
 
     while (list) {
-        struct heap_node *a = list;
-        struct heap_node *b = a->next;
+        struct heap_node *pair = list;
+        struct heap_node *other = pair->next;
 
-        list = b ? b->next : NULL;
-        a->next = NULL;
-        if (b)
-            b->next = NULL;
-        a = meld(a, b);
-        a->next = pairs;
-        pairs = a;
+        list = other ? other->next : NULL;
+        if (other)
+            pair = meld(pair, other);
+        pair->next = pairs;
+        pairs = pair;
     }
+    result = pairs;
+    pairs = pairs->next;
     while (pairs) {
         struct heap_node *pair = pairs;
 
         pairs = pair->next;
-        pair->next = NULL;
         result = meld(result, pair);
     }
     return result;
 }
 
-static void set_root(struct heap *heap, struct heap_node *root)
+static void add(struct heap *heap, struct heap_node *node)
 {
+    struct heap_node *root = heap->root ? meld(heap->root, node) : node;
+
+    root->next = NULL;
+    root->link = &heap->root;
     heap->root = root;
-    if (root)
-        root->link = &heap->root;
 }
 
 void heap_insert(struct heap *heap, struct heap_node *node, uint64_t key)
 {
-    *node = (struct heap_node){.key = key};
-    set_root(heap, meld(heap->root, node));
+    node->key = key;
+    node->child = NULL;
+    add(heap, node);
 }
 
 void heap_remove(struct heap *heap, struct heap_node *node)
@@ -69,6 +69,6 @@ void heap_remove(struct heap *heap, struct heap_node *node)
     *node->link = node->next;
     if (node->next)
         node->next->link = node->link;
-    set_root(heap, meld(heap->root, meld_siblings(node->child)));
-    *node = (struct heap_node){.key = node->key};
+    if (node->child)
+        add(heap, meld_siblings(node->child));
 }

@@ -253,18 +253,13 @@ static void release_throttled(struct sched_queue *queue, uint64_t now)
     }
 }
 
-static void limit_current(struct sched_queue *queue, uint64_t now)
+/* An exhausted one joins the throttled, from where it comes back at once if its period is over. */
+static void limit_current(struct sched_queue *queue)
 {
-    struct sched_entity *current = queue->current;
-
-    if (!current || !is_exhausted(current))
+    if (!queue->current || !is_exhausted(queue->current))
         return;
-    if (now >= current->deadline)
-        renew_budget(current, now);
-    if (is_exhausted(current)) {
-        enqueue(current);
-        queue->current = NULL;
-    }
+    enqueue(queue->current);
+    queue->current = NULL;
 }
 
 static struct sched_entity *choose(const struct sched_queue *queue)
@@ -284,9 +279,9 @@ static struct sched_entity *choose(const struct sched_queue *queue)
 
 static void switch_to(struct sched_queue *queue, struct sched_entity *next, uint64_t now)
 {
+    end_wait(next, now);
     if (queue->current)
         enqueue(queue->current);
-    end_wait(next, now);
     next->state = SCHED_RUNNING;
     next->stats.turns++;
     queue->current = next;
@@ -300,10 +295,10 @@ static uint64_t next_decision(const struct sched_queue *queue, uint64_t now)
     uint64_t until = heap_first_key(&queue->throttled);
 
     if (current && current->period_ns)
-        until = MIN(until, now + (uint64_t)MAX(current->left_ns, 0));
+        until = MIN(until, now + (uint64_t)MAX(current->left_ns, MIN_TURN_NS));
     if (current && !current->realtime && fair)
         until = MIN(until, now + turn_left(current, fair));
-    return MAX(until, now + MIN_TURN_NS);
+    return until;
 }
 
 struct sched_entity *sched_pick(struct sched_queue *queue, uint64_t now, uint64_t *until)
@@ -311,7 +306,7 @@ struct sched_entity *sched_pick(struct sched_queue *queue, uint64_t now, uint64_
     struct sched_entity *next;
 
     charge(queue, now);
-    limit_current(queue, now);
+    limit_current(queue);
     release_throttled(queue, now);
     next = choose(queue);
     if (next != queue->current)
@@ -412,10 +407,10 @@ struct sched_entity *sched_steal(struct sched_queue *from, struct sched_queue *t
     /* The only one, and about to run. */
     if (!entity || (!current && !from->oldest->newer))
         return NULL;
-    /* The running one's turn to move: look again when it waits. */
+    /* It is the running one's turn to move: look again when that one waits. */
     if (sched_load(to) && current && !current->realtime && current->moved < entity->moved &&
         may_move(current, to)) {
-        from->balance_at = now;
+        from->balance_at = now + SCHED_SLICE_NS / 2;
         return NULL;
     }
     charge(from, now);

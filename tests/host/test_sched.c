@@ -224,6 +224,18 @@ static void test_caps(void)
           "a cap of 30% holds for one that sleeps and wants 44%");
 }
 
+/* Kept from the CPU for nine windows of ten it has what was left of one, and one more. */
+static void test_cap_after_waiting(void)
+{
+    struct task *capped;
+
+    machine_init(&machine, 1);
+    capped = add_task(&machine, 0, (struct sched_params){.cap = 10}, 0, 0);
+    add_task(&machine, 0, (struct sched_params){.period_ns = 100 * MS, .budget_ns = 90 * MS}, 0, 0);
+    machine_run(&machine, 10 * S);
+    CHECK(run_time(&machine, capped) <= 100 * 2 * MS, "a cap saves nothing up for later");
+}
+
 /* ---- Real time ------------------------------------------------------------------------------ */
 
 static struct task *add_realtime(unsigned int cpu, uint64_t budget_ns, uint64_t period_ns,
@@ -344,6 +356,25 @@ static void test_stealing(void)
            (unsigned long long)(ran / (400 * MS)));
     CHECK(ran > 25 * S, "idle CPUs take the work of busy ones");
     CHECK(!machine.strayed, "nothing runs on two CPUs");
+}
+
+/* It was woken on an idle CPU, which is on its way to run it. */
+static void test_stealing_the_only(void)
+{
+    struct task *only;
+
+    machine_init(&machine, 2);
+    only = add_hog(&machine, 0, 256);
+    sched_wake(&only->entity, machine.now);
+    CHECK(!sched_steal(&machine.queues[0], &machine.queues[1], machine.now) &&
+              !sched_steal(&machine.queues[1], &machine.queues[0], machine.now),
+          "the only one of an idle CPU is not stolen");
+    add_hog(&machine, 0, 256);
+    sched_wake(&machine.tasks[1].entity, machine.now);
+    CHECK(sched_steal(&machine.queues[0], &machine.queues[1], machine.now) &&
+              machine.queues[0].admitted == 256 && machine.queues[1].admitted == 256 &&
+              !sched_steal(&machine.queues[0], &machine.queues[1], machine.now),
+          "one of two is, and the other is not");
 }
 
 static void test_affinity(void)
@@ -603,11 +634,13 @@ int main(void)
     test_bonus();
     test_cap();
     test_caps();
+    test_cap_after_waiting();
     test_realtime();
     test_realtime_hog();
     test_edf();
     test_two_cpus();
     test_stealing();
+    test_stealing_the_only();
     test_affinity();
     test_place();
     test_parameters();
