@@ -6,6 +6,7 @@
 #include "arch/x86/cpuid.h"
 #include "arch/x86/msr.h"
 #include "arch/x86/paging.h"
+#include "arch/x86/regs.h"
 #include "hv/errno.h"
 #include "hv/guest_mem.h"
 #include "hv/mem.h"
@@ -226,6 +227,14 @@ static bool hlt_in_shadow(struct svm_vcpu *svm, struct vm_exit *exit)
     return true;
 }
 
+/* Bochs 2.7 clears EFER.LMA before it exits for the MOV to CR0 that is to end long mode. */
+static void mend_lma(struct vmcb *vmcb)
+{
+    if (vmcb->exit_code == SVM_EXIT_CR_WRITE(0) && (vmcb->cr0_ & CR0_PG) &&
+        (vmcb->efer_ & EFER_LME))
+        vmcb_set_efer(vmcb, vmcb->efer_ | EFER_LMA);
+}
+
 static void enter(struct vcpu *vcpu, struct vm_exit *exit)
 {
     struct svm_vcpu *svm = to_svm(vcpu);
@@ -248,6 +257,7 @@ static void enter(struct vcpu *vcpu, struct vm_exit *exit)
     vmcb->event_inj = 0;
     vmcb->tlb_control = VMCB_TLB_NONE;
     vmcb->clean = cpu_has(FEATURE_SVM_VMCB_CLEAN) ? VMCB_CLEAN_ALL : 0;
+    mend_lma(vmcb);
     svm_decode_exit(svm, exit);
 }
 
