@@ -34,7 +34,7 @@ IMAGE_SRC += $(addprefix hv/vdev/,vcmos.c vcmos_date.c vi8042.c vioapic.c vlapic
             vlapic_timer.c vpic.c vpit.c vpm.c vtestdev.c vuart.c)
 IMAGE_SRC += $(addprefix hv/pv/,kvm_clock.c)
 IMAGE_SRC += $(addprefix hv/monitor/,commands_host.c commands_inspect.c commands_sched.c \
-            commands_vm.c line.c monitor.c top.c)
+            commands_vm.c json.c line.c monitor.c top.c)
 IMAGE_SRC += $(addprefix drivers/,efi_reset.asm acpi.c acpi_tables.c hpet.c i8259.c ioapic.c pci.c \
             power.c rtc.c uart16550.c)
 
@@ -97,6 +97,8 @@ HOST_TESTS += printf
 HOST_SRC_printf := hv/printf.c
 HOST_TESTS += line
 HOST_SRC_line := hv/monitor/line.c hv/printf.c
+HOST_TESTS += json
+HOST_SRC_json := hv/monitor/json.c hv/printf.c
 HOST_TESTS += console
 HOST_SRC_console := hv/console.c hv/printf.c hv/vdev/vuart.c
 HOST_TESTS += acpi_tables

@@ -249,7 +249,7 @@ void loop_view_cpu(unsigned int index, struct loop_cpu_view *out)
     spin_lock(&hv->queue_lock);
     *out = (struct loop_cpu_view){
         .load = sched_load(&hv->queue),
-        .reserved_ppm = (uint32_t)(hv->queue.reserved * 1000000 >> 32),
+        .reserved_ppm = (uint32_t)((hv->queue.reserved * 1000000 + (1u << 31)) >> 32),
         .busy = hv->queue.current != NULL,
     };
     spin_unlock(&hv->queue_lock);

@@ -63,4 +63,7 @@ struct vcpu *command_vcpu(struct vm *vm, const char *text);
  * Likewise false. */
 bool command_number(const char *text, unsigned int base, uint64_t max, uint64_t *value);
 
+/* The position of a switch, "on" or "off"; likewise false, and nothing changed. */
+bool command_switch(const char *text, bool *on);
+
 void command_error(const char *format, ...) PRINTF(1, 2);

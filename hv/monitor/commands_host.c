@@ -14,6 +14,7 @@
 #include "hv/log.h"
 #include "hv/main.h"
 #include "hv/mem.h"
+#include "hv/monitor/json.h"
 #include "hv/string.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -88,8 +89,31 @@ static void print_pages(void)
         console_print("page tables: the first of those is at %016lx\n", report.first_violation);
 }
 
+static void json_host(void)
+{
+    struct paging_report report;
+
+    paging_check_wx(&report);
+    json_begin("host");
+    json_string("cpu", host_cpuid.brand);
+    json_number("cpus", cpu_count);
+    json_number("tsc_hz", tsc_info.hz);
+    json_bool("tsc_invariant", tsc_info.invariant);
+    json_string("virtualization", backend->name);
+    json_number("memory", mem_total_pages() << PAGE_SHIFT);
+    json_number("memory_free", mem_free_pages() << PAGE_SHIFT);
+    json_number("memory_guests", guest_ram());
+    json_number("pages_mapped", report.mapped);
+    json_number("pages_writable_executable", report.writable_executable);
+    json_end();
+}
+
 static void info_host(void)
 {
+    if (json_is_on) {
+        json_host();
+        return;
+    }
     print_cpu();
     print_features();
     if (host_summary.acpi)
@@ -105,11 +129,32 @@ static void info_host(void)
 
 /* ---- info GUEST ----------------------------------------------------------------------------- */
 
+static void json_guest(const struct vm *vm)
+{
+    const struct guest_config *config = vm->config;
+
+    json_begin("guest");
+    json_string("name", vm_name(vm));
+    json_string("state", vm_state_name(vm));
+    json_string("ended", vm->state == VM_OFF ? vm->ended : "");
+    json_string("kernel", config->kernel);
+    json_string("initrd", config->initrd);
+    json_string("cmdline", config->cmdline);
+    json_number("memory", config->memory);
+    json_number("vcpus", vm->vcpu_count);
+    json_number("clock_ns", vm_now_ns(vm));
+    json_end();
+}
+
 static void info_guest(const struct vm *vm)
 {
     const struct guest_config *config = vm->config;
     uint64_t ms = vm_now_ns(vm) / 1000000;
 
+    if (json_is_on) {
+        json_guest(vm);
+        return;
+    }
     console_print("guest %s: %s%s%s\n", vm_name(vm), vm_state_name(vm),
                   vm->state == VM_OFF && vm->ended[0] ? ": " : "",
                   vm->state == VM_OFF ? vm->ended : "");
@@ -161,6 +206,11 @@ static void pages(const struct command_args *args)
     print_pages();
 }
 
+static void json(const struct command_args *args)
+{
+    command_switch(args->words[0], &json_is_on);
+}
+
 static void poweroff(const struct command_args *args)
 {
     hv_power_off();
@@ -190,6 +240,7 @@ static void help(const struct command_args *args)
 }
 
 static const char *const info_words[] = {"host", NULL};
+static const char *const switch_words[] = {"on", "off", NULL};
 static const char *const log_words[] = {"error", "warn", "info", "debug", NULL};
 
 const struct command host_commands[] = {
@@ -198,6 +249,8 @@ const struct command host_commands[] = {
      .guest = GUEST_OR_WORD, .min = 1, .max = 1},
     {"log", "[LEVEL]", "the last lines of the log, up to a level", log, log_words, .max = 1},
     {"pages", "", "check Mica's own page tables", pages, .max = 0},
+    {"json", "on|off", "answers for programs: list, info, stat, sched and errors", json,
+     switch_words, .min = 1, .max = 1},
     {"poweroff", "", "turn the machine off", poweroff, .max = 0},
     {"reboot", "", "start the machine anew", reboot, .max = 0},
     {0},

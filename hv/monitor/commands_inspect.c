@@ -9,6 +9,7 @@
 #include "hv/exit.h"
 #include "hv/guest_mem.h"
 #include "hv/log.h"
+#include "hv/monitor/json.h"
 #include "hv/printf.h"
 #include "hv/slat.h"
 #include "hv/string.h"
@@ -226,6 +227,22 @@ static void print_time(const struct exit_time *time, uint64_t all)
                   tsc_to_ns(time->min), tsc_to_ns(time->max), tsc_to_ns(time->sum / time->count));
 }
 
+static void json_kind(const struct vm *vm, unsigned int kind, uint64_t n,
+                      const struct exit_time *time)
+{
+    json_begin("stat");
+    json_string("guest", vm_name(vm));
+    json_string("exit", exit_kind_name(kind));
+    json_number("count", n);
+    if (time->count) {
+        json_number("timed", time->count);
+        json_number("sum_ns", tsc_to_ns(time->sum));
+        json_number("min_ns", tsc_to_ns(time->min));
+        json_number("max_ns", tsc_to_ns(time->max));
+    }
+    json_end();
+}
+
 static void stat_kind(const struct vm *vm, unsigned int kind, uint64_t total, uint64_t ticks)
 {
     uint64_t n = sum_exits(vm, kind);
@@ -233,6 +250,10 @@ static void stat_kind(const struct vm *vm, unsigned int kind, uint64_t total, ui
 
     if (!n)
         return;
+    if (json_is_on) {
+        json_kind(vm, kind, n, &time);
+        return;
+    }
     console_print("  %-16s %12lu %4lu.%lu%%", exit_kind_name(kind), n, n * 100 / total,
                   n * 1000 / total % 10);
     if (time.count)
@@ -250,10 +271,11 @@ static void stat_vm(const struct vm *vm)
     }
     for (unsigned int i = 0; i < vm->vcpu_count; i++)
         unknown_msrs += vm->vcpus[i]->unknown_msrs;
-    console_print("%s: %lu exits\n", vm_name(vm), total);
+    if (!json_is_on)
+        console_print("%s: %lu exits\n", vm_name(vm), total);
     for (unsigned int kind = 0; kind < EXIT_KIND_COUNT; kind++)
         stat_kind(vm, kind, MAX(total, 1ull), ticks);
-    if (unknown_msrs)
+    if (unknown_msrs && !json_is_on)
         console_print("  %lu accesses to unknown msrs were answered by #GP\n", unknown_msrs);
 }
 
@@ -268,19 +290,6 @@ static void clear_times(void)
     }
 }
 
-/* False, and an error, for another word. */
-static bool on_or_off(const char *word, bool *on)
-{
-    bool is_on = strcmp(word, "on") == 0;
-
-    if (!is_on && strcmp(word, "off") != 0) {
-        command_error("%s: expected on or off", word);
-        return false;
-    }
-    *on = is_on;
-    return true;
-}
-
 static void stat_time(const struct command_args *args)
 {
     bool on;
@@ -289,7 +298,7 @@ static void stat_time(const struct command_args *args)
         command_error("usage: stat time on|off");
         return;
     }
-    if (!on_or_off(args->words[1], &on))
+    if (!command_switch(args->words[1], &on))
         return;
     if (on && !exit_times_are_on)
         clear_times();
@@ -372,7 +381,7 @@ static void trace(const struct command_args *args)
     if (strcmp(what, "dump") == 0)
         trace_dump(args);
     else if (args->count == 1)
-        on_or_off(what, &trace_is_on);
+        command_switch(what, &trace_is_on);
     else
         command_error("usage: trace on|off|dump [CPU]");
 }

@@ -6,6 +6,7 @@
 #include "hv/config.h"
 #include "hv/console.h"
 #include "hv/loop.h"
+#include "hv/monitor/json.h"
 #include "hv/monitor/top.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -46,11 +47,25 @@ static void print_those(unsigned int cpu, enum sched_state state)
         console_print("nobody");
 }
 
+static void json_cpu(unsigned int cpu, const struct loop_cpu_view *view)
+{
+    json_begin("cpu");
+    json_number("cpu", cpu);
+    json_bool("busy", view->busy);
+    json_number("load", view->load);
+    json_number("reserved_ppm", view->reserved_ppm);
+    json_end();
+}
+
 static void print_cpu(unsigned int cpu)
 {
     struct loop_cpu_view view;
 
     loop_view_cpu(cpu, &view);
+    if (json_is_on) {
+        json_cpu(cpu, &view);
+        return;
+    }
     console_print("cpu %u: %s, load %lu, real-time %u.%u%%; runs: ", cpu,
                   view.busy ? "busy" : "idle", view.load, view.reserved_ppm / 10000,
                   view.reserved_ppm / 1000 % 10);
@@ -62,12 +77,36 @@ static void print_cpu(unsigned int cpu)
     console_print("\n");
 }
 
+static void json_vcpu(const struct vcpu *vcpu, const struct loop_vcpu_view *view)
+{
+    const struct guest_config *config = vcpu->vm->config;
+
+    json_begin("vcpu");
+    json_string("guest", vm_name(vcpu->vm));
+    json_number("vcpu", vcpu->id);
+    json_number("cpu", view->cpu);
+    json_string("state", state_names[view->state]);
+    json_number("weight", config->weight);
+    json_number("cap", config->cap);
+    json_number("period_us", config->period_us);
+    json_number("budget_us", config->budget_us);
+    json_number("run_ns", view->stats.run_ns);
+    json_number("wait_ns", view->stats.wait_ns);
+    json_number("latency_max_ns", view->stats.latency_max_ns);
+    json_number("turns", view->stats.turns);
+    json_end();
+}
+
 static void print_vcpu(struct vcpu *vcpu)
 {
     const struct guest_config *config = vcpu->vm->config;
     struct loop_vcpu_view view;
 
     loop_view_vcpu(vcpu, &view);
+    if (json_is_on) {
+        json_vcpu(vcpu, &view);
+        return;
+    }
     console_print("%-16s %4u %3u %-9s ", vm_name(vcpu->vm), vcpu->id, view.cpu,
                   state_names[view.state]);
     if (config->period_us)
@@ -86,7 +125,8 @@ static void sched(const struct command_args *args)
 
     for (unsigned int cpu = 0; cpu < cpu_count; cpu++)
         print_cpu(cpu);
-    console_print("%-16s %4s %3s %s\n", "GUEST", "VCPU", "CPU", "STATE");
+    if (!json_is_on)
+        console_print("%-16s %4s %3s %s\n", "GUEST", "VCPU", "CPU", "STATE");
     while ((vcpu = next_vcpu(&guest, &id)) != NULL)
         print_vcpu(vcpu);
 }

@@ -7,6 +7,7 @@
 #include "hv/console.h"
 #include "hv/intr.h"
 #include "hv/layout.h"
+#include "hv/monitor/json.h"
 #include "hv/string.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -21,8 +22,28 @@ static uint64_t exits_of(const struct vm *vm)
     return sum;
 }
 
+static void json_list(void)
+{
+    for (unsigned int i = 0; i < vm_count(); i++) {
+        const struct vm *vm = vm_by_index(i);
+
+        json_begin("guest");
+        json_string("name", vm_name(vm));
+        json_string("state", vm_state_name(vm));
+        json_number("vcpus", vm->vcpu_count);
+        json_number("memory", vm->config->memory);
+        json_number("exits", exits_of(vm));
+        json_string("ended", vm->state == VM_OFF ? vm->ended : "");
+        json_end();
+    }
+}
+
 static void list(const struct command_args *args)
 {
+    if (json_is_on) {
+        json_list();
+        return;
+    }
     console_print("%-16s %-8s %5s %10s %12s  %s\n", "GUEST", "STATE", "VCPUS", "MEMORY", "EXITS",
                   "");
     for (unsigned int i = 0; i < vm_count(); i++) {

@@ -6,6 +6,7 @@
 #include "hv/console.h"
 #include "hv/loop.h"
 #include "hv/monitor/command.h"
+#include "hv/monitor/json.h"
 #include "hv/monitor/line.h"
 #include "hv/monitor/top.h"
 #include "hv/printf.h"
@@ -18,6 +19,7 @@
 #define ESC 0x1b
 
 static struct line line;
+static bool failed;       /* command_error() was called for this line */
 static struct vcpu *held; /* by the command that runs, or a null pointer */
 
 static const struct command *const groups[] = {vm_commands, inspect_commands, sched_commands,
@@ -33,7 +35,14 @@ void command_error(const char *format, ...)
     va_start(arguments, format);
     str_vformat(text, sizeof(text), format, arguments);
     va_end(arguments);
-    console_print("%s\n", text);
+    failed = true;
+    if (json_is_on) {
+        json_begin("error");
+        json_string("error", text);
+        json_end();
+    } else {
+        console_print("%s\n", text);
+    }
 }
 
 const struct command *command_by_index(unsigned int n)
@@ -150,6 +159,18 @@ bool command_number(const char *text, unsigned int base, uint64_t max, uint64_t 
     return ok;
 }
 
+bool command_switch(const char *text, bool *on)
+{
+    bool is_on = strcmp(text, "on") == 0;
+
+    if (!is_on && strcmp(text, "off") != 0) {
+        command_error("%s: expected on or off", text);
+        return false;
+    }
+    *on = is_on;
+    return true;
+}
+
 /* ---- Running a line ------------------------------------------------------------------------- */
 
 /* Cut at white space, in place; returns how many words there are, of which at most max are kept. */
@@ -199,19 +220,31 @@ static void run(const struct command *command, char **words, unsigned int count)
     held = NULL;
 }
 
+static void execute_words(char **words, unsigned int count)
+{
+    const struct command *command = command_find(words[0]);
+
+    if (command)
+        run(command, words + 1, count - 1);
+    if (json_is_on) {
+        json_begin("done");
+        json_string("command", command ? command->name : words[0]);
+        json_bool("ok", !failed);
+        json_end();
+    }
+}
+
 static void execute(void *ctx, char *text)
 {
     char *words[COMMAND_MAX_ARGS];
     unsigned int count = split(text, words, COMMAND_MAX_ARGS);
 
     console_set_prompt("", 0);
-    if (count > COMMAND_MAX_ARGS) {
+    failed = false;
+    if (count > COMMAND_MAX_ARGS)
         command_error("more words than any command takes");
-    } else if (count) {
-        const struct command *command = command_find(words[0]);
-        if (command)
-            run(command, words + 1, count - 1);
-    }
+    else if (count)
+        execute_words(words, count);
     if (!console_attached() && !top_is_on())
         line_show(&line);
 }
