@@ -691,6 +691,9 @@ static void do_due(struct vm *vm)
         break;
     }
     __atomic_store_n(&vm->due, DUE_NOTHING, __ATOMIC_RELEASE);
+    /* Nobody runs while something is due: who was started by it could not be woken before. */
+    for (unsigned int i = 0; vm->state == VM_RUNNING && i < vm->vcpu_count; i++)
+        loop_wake(vm->vcpus[i]);
 }
 
 void vm_work(void)
