@@ -63,6 +63,15 @@ class Case:
         return {key.partition(".")[2]: value for key, value in self.keys.items() if key.startswith(prefix + ".")}
 
     @property
+    def stubs(self):
+        """{name: kind} of the stub guests: "hog*8" are hog1 to hog8."""
+        stubs = {}
+        for word in self.words("stubs"):
+            kind, _, copies = word.partition("*")
+            stubs |= {f"{kind}{i + 1}": kind for i in range(int(copies))} if copies else {kind: kind}
+        return stubs
+
+    @property
     def timeout(self):
         slowness = BOCHS_SLOWNESS if self.platform.startswith("bochs") else 1
         own = self.keys.get(f"timeout.{self.platform}")
@@ -99,14 +108,15 @@ def read_cases(path, build):
 
 def stub_settings(case, stub):
     """The keys of a stub's section."""
-    own = dict(line.split(" = ", 1) for line in case.keys.get(f"stub.{stub}", "").splitlines() if line)
-    return {"kernel": f"{stub}.bin"} | STUB_DEFAULTS | own
+    kind = case.stubs[stub]
+    own = dict(line.split(" = ", 1) for line in case.keys.get(f"stub.{kind}", "").splitlines() if line)
+    return {"kernel": f"{kind}.bin"} | STUB_DEFAULTS | own
 
 
 def stub_config(case):
     """mica.conf for stub guests: they run unattended, and the machine powers off after the last."""
     text = HOST_CONFIG
-    for stub in case.words("stubs"):
+    for stub in case.stubs:
         text += f"\n[guest {stub}]\n"
         text += "".join(f"{key} = {value}\n" for key, value in stub_settings(case, stub).items())
     return text
@@ -120,7 +130,7 @@ def guest_files(case):
     files = {file.name: file for file in sorted((demos / folder).iterdir())} if folder else {}
     for name in case.words("files"):
         files[Path(name).name] = demos / name if "/" in name else guests / name
-    for stub in case.words("stubs"):
+    for stub in case.stubs:
         kernel = stub_settings(case, stub)["kernel"]
         files[kernel] = guests / kernel
     return files
@@ -134,7 +144,7 @@ def make_guests(case, work):
     if "conf" in case.keys:
         files.pop("mica.conf", None)
         (folder / "mica.conf").write_text(case.get("conf").strip() + "\n")
-    elif case.words("stubs"):
+    elif case.stubs:
         (folder / "mica.conf").write_text(stub_config(case))
     for name, path in files.items():
         shutil.copyfile(path, folder / name)
@@ -259,7 +269,7 @@ def stub_output(lines, stub):
 
 
 def judge_stub(case, stub, lines):
-    end = case.dotted("end").get(stub, STUB_END)
+    end = case.dotted("end").get(case.stubs[stub], STUB_END)
     verdict = re.compile(rf"\bguest {re.escape(stub)}: {end}")
     seen = [line for line in lines if f"guest {stub}: " in line]
     results = tap.parse(stub_output(lines, stub)) if end == STUB_END else []
@@ -282,7 +292,7 @@ def judge(case, status, output, errors):
     lines = output.splitlines()
     explanation = errors.strip().splitlines()[-ERROR_LINES:]
     results = [tap.check(status == 0, "runs to its end", explanation)]
-    for stub in case.words("stubs"):
+    for stub in case.stubs:
         results += judge_stub(case, stub, lines)
     for pattern in case.lines("expect"):
         found = re.search(pattern, output, re.MULTILINE)
