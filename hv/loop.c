@@ -184,10 +184,10 @@ void loop_wake(struct vcpu *vcpu)
     spin_unlock(&hv->queue_lock);
     if (decide)
         loop_post(hv->cpu, WORK_SCHED);
-    else if (waits)
-        rouse_idle(hv);
-    else
+    else if (!waits)
         smp_kick(hv->cpu);
+    if ((decide || waits) && __atomic_load_n(&hv->running, __ATOMIC_RELAXED))
+        rouse_idle(hv); /* it, or the one that it displaces, waits there */
 }
 
 /* Is it on no CPU, neither running nor loaded? */
