@@ -344,8 +344,8 @@ static uint64_t *cpu_register(greg_t *gregs, unsigned int number)
     return (uint64_t *)&gregs[order[number & 15]];
 }
 
-/* XSETBV, MOV DR, RDMSR, WRMSR, CLI and STI are done on `fake`; what else a process may not do is
- * an error. */
+/* XSETBV, MOV DR, MOV to CR2, RDMSR, WRMSR, CLI and STI are done on `fake`; what else a process may
+ * not do is an error. */
 static void privileged(int signal_number, siginfo_t *info, void *context)
 {
     greg_t *gregs = ((ucontext_t *)context)->uc_mcontext.gregs;
@@ -372,6 +372,9 @@ static void privileged(int signal_number, siginfo_t *info, void *context)
             *reg = fake.hardware_dr[code[2] >> 3 & 3];
         else
             fake.hardware_dr[code[2] >> 3 & 3] = *reg;
+        code += 3;
+    } else if (code[0] == 0x0f && code[1] == 0x22 && (code[2] >> 3 & 7) == 2) {
+        fake.hardware_cr2 = *cpu_register(gregs, (code[2] & 7) | (rex & 1) << 3);
         code += 3;
     } else {
         printf("not ok - fault at %p, address %p\n", (const void *)code, info->si_addr);

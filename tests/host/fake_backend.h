@@ -28,6 +28,7 @@ struct fake {
     unsigned int wakes;
     uint64_t xcr0_written, fpu_mask;
     uint64_t hardware_dr[4], hardware_tsc_aux;
+    uint64_t hardware_cr2;
     void (*enter)(struct vcpu *vcpu, struct vm_exit *exit);
 };
 

@@ -43,6 +43,7 @@ static void test_registers(void)
         kept &= svm_get_reg(vcpu, reg) == 0x1230u + reg;
     }
     CHECK(kept, "registers read back as they were written");
+    CHECK(fake.hardware_cr2 == 0x1230 + VCPU_CR2, "and CR2 is in the CPU's register as well");
     CHECK(!(vmcb.clean & (VMCB_CLEAN_CRX | VMCB_CLEAN_DRX | VMCB_CLEAN_CR2 | VMCB_CLEAN_NP)),
           "and their clean bits are off");
     svm_set_reg(vcpu, VCPU_CR0, CR0_PE | CR0_CD | CR0_NW);
@@ -52,8 +53,11 @@ static void test_registers(void)
     svm_set_reg(vcpu, VCPU_CR0, CR0_PE | CR0_NE);
     CHECK(!(vmcb.intercept_cr_ & SVM_CR_READ(0)), "but not when nothing is hidden");
     svm_set_reg(vcpu, VCPU_EFER, EFER_LME);
+    CHECK(svm_get_reg(vcpu, VCPU_EFER) == EFER_LME && vmcb.efer_ == EFER_SVME,
+          "EFER.SVME is set and hidden; LME is kept from the hardware while paging is off");
+    svm_set_reg(vcpu, VCPU_CR0, CR0_PE | CR0_PG | CR0_NE);
     CHECK(svm_get_reg(vcpu, VCPU_EFER) == EFER_LME && vmcb.efer_ == (EFER_LME | EFER_SVME),
-          "EFER.SVME is set and hidden");
+          "and no longer");
 }
 
 static void test_segments(void)
@@ -196,7 +200,7 @@ static void test_exits(void)
     CHECK(exit_with(SVM_EXIT_CPUID, 0, 0).insn_len == 0, "when it is one");
 }
 
-int main(void)
+static void test_all(void)
 {
     test_registers();
     test_segments();
@@ -204,5 +208,10 @@ int main(void)
     test_windows();
     test_iret();
     test_exits();
+}
+
+int main(void)
+{
+    fake_on_cpu(test_all);
     return check_done();
 }
