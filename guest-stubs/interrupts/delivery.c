@@ -210,6 +210,47 @@ static void check_alignment(void)
           "with it, #AC");
 }
 
+/* ---- A breakpoint on the stack of its own handler
+ * ------------------------------------------------ */
+
+#define DR7_WATCH_WRITE8 0x90501 /* L0, GE's fixed bit, writing, 8 bytes */
+#define MOST_TRAPS       8
+
+static unsigned int debug_traps;
+
+/* The first one's frame is written where the breakpoint watches, so that another follows at once.
+ */
+static void count_debug(struct frame *frame)
+{
+    frame->rflags &= ~RFLAGS_TF;
+    if (++debug_traps == MOST_TRAPS)
+        write_dr7(0x400);
+}
+
+SNIPPET(run_step, "pushf; orl $0x100, (%rsp); popf; nop; nop");
+
+/* With a stack for the handler that does not move this would never end (CVE-2015-8104). */
+static void check_debug_stack(void)
+{
+    struct frame frame = kernel_frame(run_step);
+
+    if (on_qemu_tcg()) {
+        skip("#DB during #DB",
+             "QEMU aborts at a breakpoint that is hit while it delivers an event");
+        return;
+    }
+    debug_traps = 0;
+    trap_handlers[VEC_DB] = count_debug;
+    __asm__ volatile("mov %0, %%dr0" : : "r"((frame.rsp & ~15ull) - 8));
+    write_dr7(DR7_WATCH_WRITE8);
+    run(&frame);
+    write_dr7(0x400);
+    trap_handlers[VEC_DB] = 0;
+    check(trap.vector == VEC_END && debug_traps >= 2 && debug_traps < MOST_TRAPS,
+          "a breakpoint on the stack of #DB's handler brings another #DB, and an end (%u)",
+          debug_traps);
+}
+
 void interrupts_delivery(void)
 {
     check_not_present();
@@ -220,4 +261,5 @@ void interrupts_delivery(void)
     check_32("\xce\x90\x90\x90\x90\x90\x90", VEC_OF, 1, "INTO raises #OF behind itself");
     check_32("\x62\x07\x90\x90\x90\x90\x90", VEC_BR, 0, "BOUND raises #BR at itself");
     check_alignment();
+    check_debug_stack();
 }
