@@ -30,6 +30,8 @@
 /* A CPU's number is its APIC id; the boot CPU's is 0. */
 extern unsigned int cpu_count;
 unsigned int this_cpu(void);
+/* TSC ticks in a millisecond, not measured: other guests may have the CPU at any time. */
+extern uint64_t tsc_ms;
 
 struct cpu_state {
     volatile unsigned int arrivals; /* how often it came out of the trampoline */

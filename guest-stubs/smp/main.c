@@ -8,6 +8,8 @@
  */
 #include "guest-stubs/smp/cpus.h"
 
+#include "guest-stubs/lib/options.h"
+
 #define TRAMPOLINE  0x70000u
 #define STACK_SHIFT 12 /* trampoline.asm has it too */
 
@@ -16,6 +18,7 @@ extern uint8_t ap_stacks[MAX_CPUS][1 << STACK_SHIFT];
 _Noreturn void ap_main(unsigned int cpu);
 
 unsigned int cpu_count = 1;
+uint64_t tsc_ms;
 struct cpu_state cpus[MAX_CPUS];
 uint8_t ap_stacks[MAX_CPUS][1 << STACK_SHIFT] __attribute__((aligned(4096)));
 
@@ -77,7 +80,7 @@ static void count_nmi(struct frame *frame)
 
 bool wait_until(bool (*condition)(void))
 {
-    uint64_t until = rdtsc() + 5000 * tsc_per_ms();
+    uint64_t until = rdtsc() + 5000 * tsc_ms;
 
     interrupts_on();
     while (!condition() && rdtsc() < until)
@@ -88,8 +91,11 @@ bool wait_until(bool (*condition)(void))
 
 void wait_ms(unsigned int ms)
 {
+    uint64_t until = rdtsc() + ms * tsc_ms;
+
     interrupts_on();
-    delay_us(ms * 1000ull);
+    while (rdtsc() < until)
+        __asm__ volatile("pause");
     interrupts_off();
 }
 
@@ -173,6 +179,7 @@ bool run_everywhere(void (*job)(void))
 
 void stub_main(void)
 {
+    tsc_ms = kvm_tsc_per_ms();
     outb(PIC_MASTER + 1, 0xff);
     outb(PIC_SLAVE + 1, 0xff);
     trap_handlers[VEC_IPI] = count_ipi;

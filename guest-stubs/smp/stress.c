@@ -34,7 +34,7 @@ static void watchdog_set(unsigned int seconds)
 {
     trap_handlers[VEC_WATCHDOG] = on_watchdog;
     wrmsr(MSR_X2APIC + LAPIC_TIMER / 16, LVT_TSC_DEADLINE | VEC_WATCHDOG);
-    wrmsr(MSR_TSC_DEADLINE, seconds ? rdtsc() + seconds * 1000 * tsc_per_ms() : 0);
+    wrmsr(MSR_TSC_DEADLINE, seconds ? rdtsc() + seconds * 1000 * tsc_ms : 0);
 }
 
 /* Both CPUs halt between the interrupts. */
