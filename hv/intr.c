@@ -207,6 +207,8 @@ static void deliver_to(struct vcpu *vcpu, const struct apic_message *message)
         intr_post_nmi(vcpu);
         break;
     case APIC_DELIVER_INIT:
+        /* A SIPI that came before it found the vCPU running, and is ignored. */
+        __atomic_fetch_and(&vcpu->requests, ~VCPU_REQ_SIPI, __ATOMIC_RELAXED);
         vcpu_request(vcpu, VCPU_REQ_INIT);
         break;
     case APIC_DELIVER_STARTUP:
