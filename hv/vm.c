@@ -21,10 +21,9 @@
 #include "hv/loop.h"
 #include "hv/string.h"
 #include "hv/vcpu.h"
+#include "hv/vm_memory.h"
 
 #include <stdarg.h>
-
-static void restart_fired(struct timer *timer);
 
 static struct config config;
 static const struct boot_info *boot;
@@ -90,111 +89,24 @@ uint64_t vm_ns_to_tsc(const struct vm *vm, uint64_t guest_ns)
     return tsc_info.boot + ns_to_tsc_after(vm->clock_base_ns + guest_ns);
 }
 
-/* ---- Memory --------------------------------------------------------------------------------- */
+/* ---- What is due -------------------------------------------------------------------------------
+ */
 
-/* Where byte `offset` of the VM's memory is seen by the guest. */
-static uint64_t line_to_gpa(const struct vm *vm, uint64_t offset)
+/* The first that has something to say has it; the rest is the boot CPU's. */
+static bool claim_due(struct vm *vm, enum vm_due due)
 {
-    uint64_t low = layout_low_size(vm->config->memory);
+    uint8_t nothing = DUE_NOTHING;
 
-    return offset < low ? offset : LAYOUT_HIGH_BASE + (offset - low);
+    return __atomic_compare_exchange_n(&vm->due, &nothing, (uint8_t)due, false, __ATOMIC_ACQ_REL,
+                                       __ATOMIC_RELAXED);
 }
 
-/* One run of pages for as much of `wanted` bytes as the machine has in one piece; returns its size,
- * 0: none. */
-static uint64_t allocate_run(struct vm *vm, uint64_t gpa, uint64_t wanted)
+static void restart_fired(struct timer *timer)
 {
-    if (vm->run_count == VM_MAX_RUNS)
-        return 0;
-    for (uint64_t size = wanted; size; size = align_down(size / 2, PAGE_SIZE)) {
-        uint64_t alignment = size >= SIZE_1G ? SIZE_1G : size >= SIZE_2M ? SIZE_2M : PAGE_SIZE;
-        hpa_t hpa = mem_alloc(size >> PAGE_SHIFT, alignment);
+    struct vm *vm = CONTAINER_OF(timer, struct vm, restart_timer);
 
-        if (hpa.value) {
-            vm->runs[vm->run_count++] = (struct mem_slot){GPA(gpa), size, hpa, SLAT_RWX};
-            return size;
-        }
-    }
-    return 0;
-}
-
-static int allocate_part(struct vm *vm, uint64_t begin, uint64_t end)
-{
-    while (begin < end) {
-        uint64_t size = allocate_run(vm, line_to_gpa(vm, begin), end - begin);
-
-        if (!size)
-            return -ENOMEM;
-        begin += size;
-    }
-    return 0;
-}
-
-static void free_memory(struct vm *vm)
-{
-    for (unsigned int i = 0; i < vm->run_count; i++)
-        mem_free(vm->runs[i].hpa, vm->runs[i].size >> PAGE_SHIFT);
-    vm->run_count = vm->slot_count = 0;
-}
-
-/* The runs cover the layout's holes too; a slot is a piece of one that the layout calls memory. */
-static int add_slots(struct vm *vm, const struct layout_range *range)
-{
-    for (unsigned int i = 0; i < vm->run_count; i++) {
-        const struct mem_slot *run = &vm->runs[i];
-        uint64_t begin = MAX(range->base, run->gpa.value);
-        uint64_t end = MIN(range->base + range->size, run->gpa.value + run->size);
-
-        if (begin >= end)
-            continue;
-        if (vm->slot_count == VM_MAX_SLOTS)
-            return -ENOSPC;
-        vm->slots[vm->slot_count++] = (struct mem_slot){
-            GPA(begin), end - begin, HPA(run->hpa.value + (begin - run->gpa.value)), run->flags};
-    }
-    return 0;
-}
-
-static int make_slots(struct vm *vm)
-{
-    struct layout_map map;
-
-    layout_make(vm->config->memory, &map);
-    for (unsigned int i = 0; i < map.count; i++)
-        if (map.ranges[i].type != LAYOUT_RESERVED && add_slots(vm, &map.ranges[i]) != 0)
-            return -ENOSPC;
-    return 0;
-}
-
-static int map_memory(struct vm *vm)
-{
-    uint64_t pages = slat_pages_needed(vm->config->memory, vm->slot_count);
-    hpa_t pool = mem_alloc(pages, PAGE_SIZE);
-
-    if (!pool.value)
-        return -ENOMEM;
-    vm->slat_pool = pool;
-    vm->slat_pool_pages = pages;
-    slat_init(&vm->slat, backend->slat, pool, pages);
-    for (unsigned int i = 0; i < vm->slot_count; i++) {
-        const struct mem_slot *slot = &vm->slots[i];
-        int error = slat_map(&vm->slat, slot->gpa, slot->hpa, slot->size, slot->flags);
-
-        if (error)
-            return error;
-    }
-    return 0;
-}
-
-static int create_memory(struct vm *vm)
-{
-    uint64_t low = layout_low_size(vm->config->memory);
-
-    if (allocate_part(vm, 0, low) != 0 || allocate_part(vm, low, vm->config->memory) != 0)
-        return -ENOMEM;
-    if (make_slots(vm) != 0)
-        return -ENOSPC;
-    return map_memory(vm);
+    if (claim_due(vm, DUE_START))
+        loop_post(cpu_by_index(0), WORK_VM);
 }
 
 /* ---- Creating ------------------------------------------------------------------------------- */
@@ -205,9 +117,7 @@ static void destroy(struct vm *vm)
         vcpu_destroy(vm->vcpus[i]);
     if (vm->backend)
         backend->vm_destroy(vm);
-    if (vm->slat_pool.value)
-        mem_free(vm->slat_pool, vm->slat_pool_pages);
-    free_memory(vm);
+    vm_memory_free(vm);
     mem_free(virt_to_phys(vm), mem_pages(sizeof(*vm)));
 }
 
@@ -240,7 +150,7 @@ static int admit(struct vm *vm)
 
 static int create_parts(struct vm *vm)
 {
-    int error = create_memory(vm);
+    int error = vm_memory_create(vm);
 
     if (!error)
         error = backend->vm_create(vm);
@@ -413,22 +323,13 @@ static int load(struct vm *vm, struct load_entry *entry, struct load_error *erro
     return load_kernel(&target, &image, entry, error);
 }
 
-/* Memory is as fresh as after a power cycle; at the first start it is so already. */
-static void zero_memory(struct vm *vm)
-{
-    if (!vm->ran)
-        return;
-    for (unsigned int i = 0; i < vm->slot_count; i++)
-        guest_mem_zero(vm, vm->slots[i].gpa, vm->slots[i].size);
-}
-
 static int boot_up(struct vm *vm)
 {
     struct load_error error = {"?"};
     struct load_entry entry;
     int status;
 
-    zero_memory(vm);
+    vm_memory_zero(vm);
     status = load(vm, &entry, &error);
     if (status) {
         str_format(vm->ended, sizeof(vm->ended), "%s", error.reason);
@@ -529,15 +430,6 @@ static void end(struct vm *vm, const char *line)
     loop_post(cpu_by_index(0), WORK_VM);
 }
 
-/* The first that has something to say has it; the rest is the boot CPU's. */
-static bool claim_due(struct vm *vm, enum vm_due due)
-{
-    uint8_t nothing = DUE_NOTHING;
-
-    return __atomic_compare_exchange_n(&vm->due, &nothing, (uint8_t)due, false, __ATOMIC_ACQ_REL,
-                                       __ATOMIC_RELAXED);
-}
-
 static void leave_all(struct vm *vm)
 {
     for (unsigned int i = 0; i < vm->vcpu_count; i++)
@@ -624,14 +516,6 @@ void vm_set_due(struct vm *vm, enum vm_due due, uint32_t value)
 #define RESTART_FIRST_NS 1000000000ull
 #define RESTART_LAST_NS  60000000000ull
 #define RESTART_CALM_NS  60000000000ull /* who ran that long starts again from the first delay */
-
-static void restart_fired(struct timer *timer)
-{
-    struct vm *vm = CONTAINER_OF(timer, struct vm, restart_timer);
-
-    if (claim_due(vm, DUE_START))
-        loop_post(cpu_by_index(0), WORK_VM);
-}
 
 /* A guest that crashes over and over is started ever more seldom. */
 static void restart_later(struct vm *vm)

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/* A VM's memory: runs of pages from the machine, the slots that the guest's layout makes of them,
+ * and the second-level tables that map these. */
+#include "hv/vm_memory.h"
+
+#include "hv/backend.h"
+#include "hv/config.h"
+#include "hv/errno.h"
+#include "hv/guest_mem.h"
+#include "hv/layout.h"
+#include "hv/mem.h"
+#include "hv/vm.h"
+
+/* Where byte `offset` of the VM's memory is seen by the guest. */
+static uint64_t line_to_gpa(const struct vm *vm, uint64_t offset)
+{
+    uint64_t low = layout_low_size(vm->config->memory);
+
+    return offset < low ? offset : LAYOUT_HIGH_BASE + (offset - low);
+}
+
+/* One run of pages for as much of `wanted` bytes as the machine has in one piece; returns its size,
+ * 0: none. */
+static uint64_t allocate_run(struct vm *vm, uint64_t gpa, uint64_t wanted)
+{
+    if (vm->run_count == VM_MAX_RUNS)
+        return 0;
+    for (uint64_t size = wanted; size; size = align_down(size / 2, PAGE_SIZE)) {
+        uint64_t alignment = size >= SIZE_1G ? SIZE_1G : size >= SIZE_2M ? SIZE_2M : PAGE_SIZE;
+        hpa_t hpa = mem_alloc(size >> PAGE_SHIFT, alignment);
+
+        if (hpa.value) {
+            vm->runs[vm->run_count++] = (struct mem_slot){GPA(gpa), size, hpa, SLAT_RWX};
+            return size;
+        }
+    }
+    return 0;
+}
+
+static int allocate_part(struct vm *vm, uint64_t begin, uint64_t end)
+{
+    while (begin < end) {
+        uint64_t size = allocate_run(vm, line_to_gpa(vm, begin), end - begin);
+
+        if (!size)
+            return -ENOMEM;
+        begin += size;
+    }
+    return 0;
+}
+
+static void free_runs(struct vm *vm)
+{
+    for (unsigned int i = 0; i < vm->run_count; i++)
+        mem_free(vm->runs[i].hpa, vm->runs[i].size >> PAGE_SHIFT);
+    vm->run_count = vm->slot_count = 0;
+}
+
+/* The runs cover the layout's holes too; a slot is a piece of one that the layout calls memory. */
+static int add_slots(struct vm *vm, const struct layout_range *range)
+{
+    for (unsigned int i = 0; i < vm->run_count; i++) {
+        const struct mem_slot *run = &vm->runs[i];
+        uint64_t begin = MAX(range->base, run->gpa.value);
+        uint64_t end = MIN(range->base + range->size, run->gpa.value + run->size);
+
+        if (begin >= end)
+            continue;
+        if (vm->slot_count == VM_MAX_SLOTS)
+            return -ENOSPC;
+        vm->slots[vm->slot_count++] = (struct mem_slot){
+            GPA(begin), end - begin, HPA(run->hpa.value + (begin - run->gpa.value)), run->flags};
+    }
+    return 0;
+}
+
+static int make_slots(struct vm *vm)
+{
+    struct layout_map map;
+
+    layout_make(vm->config->memory, &map);
+    for (unsigned int i = 0; i < map.count; i++)
+        if (map.ranges[i].type != LAYOUT_RESERVED && add_slots(vm, &map.ranges[i]) != 0)
+            return -ENOSPC;
+    return 0;
+}
+
+static int map_memory(struct vm *vm)
+{
+    uint64_t pages = slat_pages_needed(vm->config->memory, vm->slot_count);
+    hpa_t pool = mem_alloc(pages, PAGE_SIZE);
+
+    if (!pool.value)
+        return -ENOMEM;
+    vm->slat_pool = pool;
+    vm->slat_pool_pages = pages;
+    slat_init(&vm->slat, backend->slat, pool, pages);
+    for (unsigned int i = 0; i < vm->slot_count; i++) {
+        const struct mem_slot *slot = &vm->slots[i];
+        int error = slat_map(&vm->slat, slot->gpa, slot->hpa, slot->size, slot->flags);
+
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+int vm_memory_create(struct vm *vm)
+{
+    uint64_t low = layout_low_size(vm->config->memory);
+
+    if (allocate_part(vm, 0, low) != 0 || allocate_part(vm, low, vm->config->memory) != 0)
+        return -ENOMEM;
+    if (make_slots(vm) != 0)
+        return -ENOSPC;
+    return map_memory(vm);
+}
+
+void vm_memory_free(struct vm *vm)
+{
+    if (vm->slat_pool.value)
+        mem_free(vm->slat_pool, vm->slat_pool_pages);
+    free_runs(vm);
+}
+
+/* Memory is as fresh as after a power cycle; at the first start it is so already. */
+void vm_memory_zero(struct vm *vm)
+{
+    if (!vm->ran)
+        return;
+    for (unsigned int i = 0; i < vm->slot_count; i++)
+        guest_mem_zero(vm, vm->slots[i].gpa, vm->slots[i].size);
+}

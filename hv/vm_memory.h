@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* A VM's memory, from its creation to its end.  How the guest's addresses are reached, guest_mem.h
+ * says. */
+#pragma once
+
+struct vm;
+
+/* As its configuration says, mapped; 0, or a negative errno, after which vm_memory_free() is due
+ * all the same. */
+int vm_memory_create(struct vm *vm);
+void vm_memory_free(struct vm *vm);
+/* As fresh as after a power cycle. */
+void vm_memory_zero(struct vm *vm);
