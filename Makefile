@@ -312,10 +312,11 @@ $(O)/mica.debug.elf: $(IMAGE_OBJ) linker.ld
 	$(call say,LD,$@)
 	$(Q)$(LD) $(IMAGE_LDFLAGS) $(IMAGE_OBJ) -o $@
 
-# What boots keeps the symbol table (stack traces) and the relocations (it may be slid).
-$(O)/mica.elf: $(O)/mica.debug.elf
+# What boots keeps the symbol table (stack traces) and the relocations that matter (it may be slid).
+$(O)/mica.elf: $(O)/mica.debug.elf tools/shrink-relocs
 	$(call say,STRIP,$@)
-	$(Q)$(OBJCOPY) --strip-debug $< $@
+	$(Q)$(OBJCOPY) --strip-debug -R .comment $< $@
+	$(Q)tools/shrink-relocs $@
 
 $(O)/mica.dis: $(O)/mica.debug.elf
 	$(call say,DISASM,$@)
