@@ -245,6 +245,28 @@ void guest_console_add(struct guest_console *console, const char *name,
     spin_unlock(&con.lock);
 }
 
+void guest_console_remove(struct guest_console *console)
+{
+    struct guest_console **link = &con.guests;
+    bool had_it;
+
+    spin_lock(&con.lock);
+    while (*link != console)
+        link = &(*link)->next;
+    *link = console->next;
+    set_refused(console, false);
+    had_it = con.attached == console;
+    if (had_it)
+        con.attached = NULL;
+    if (con.last == console)
+        con.last = NULL;
+    if (con.next_line == console)
+        con.next_line = console->next;
+    spin_unlock(&con.lock);
+    if (had_it)
+        console_attach(NULL);
+}
+
 bool guest_console_put(struct guest_console *console, uint8_t byte)
 {
     spin_lock(&con.lock);

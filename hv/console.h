@@ -46,6 +46,9 @@ struct guest_console {
 
 void guest_console_add(struct guest_console *console, const char *name,
                        const struct guest_console_ops *ops);
+/* The VM goes, and its console with it: it runs nowhere any more, while other guests may.  On the
+ * boot CPU.  What it was attached to is the monitor's then; what was not shown yet is gone. */
+void guest_console_remove(struct guest_console *console);
 /* One byte from the guest; false: the ring is full, output_room() follows.  With the VM's lock
  * held, so it calls nothing back. */
 bool guest_console_put(struct guest_console *console, uint8_t byte);

@@ -469,6 +469,43 @@ static void test_flood(void)
     guest_console_flush(&a.console);
 }
 
+/* Each place that may know of a guest: attached, last, next to be shown, refused. */
+static void test_remove(void)
+{
+    static struct fake_guest c;
+    unsigned int before = prompts;
+
+    forget();
+    add_guest(&c, "c");
+    console_attach(&c.console);
+    for (unsigned int i = 0; i < 10 * GUEST_CONSOLE_RING; i++)
+        guest_console_put(&c.console, 'c');
+    guest_console_remove(&c.console);
+    CHECK(!console_attached() && prompts == before + 1,
+          "the monitor has what a guest had that goes");
+    CHECK(console_last_attached() != &c.console, "and Ctrl-] does not lead back to it");
+    add_guest(&c, "c");
+    console_attach(&c.console);
+    console_attach(NULL);
+    for (unsigned int i = 0; i < 10 * GUEST_CONSOLE_RING; i++)
+        guest_console_put(&c.console, '\n');
+    guest_console_remove(&c.console);
+    memset(&c, 0xff, sizeof(c));
+    CHECK(console_last_attached() != &c.console, "nor when it was left before");
+    forget();
+    put_string(&a, "still\n");
+    put_string(&b, "here\n");
+    settle();
+    CHECK(strcmp(sent, "[a] still\r\n[b] here\r\n") == 0 ||
+              strcmp(sent, "[b] here\r\n[a] still\r\n") == 0,
+          "nothing refers to it, and the others are shown");
+    add_guest(&c, "c");
+    put_string(&c, "again\n");
+    settle();
+    CHECK(strstr(sent, "[c] again\r\n"), "another may come in its place");
+    guest_console_remove(&c.console);
+}
+
 static void test_off(void)
 {
     forget();
@@ -507,6 +544,7 @@ int main(void)
     test_escape();
     test_wedged();
     test_flood();
+    test_remove();
     test_off();
     CHECK(!irq_stuck, "the interrupt line was low after each interrupt, or made a new edge");
     return check_done();
