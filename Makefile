@@ -31,7 +31,7 @@ IMAGE_SRC += $(addprefix hv/,backend.c board.c bus.c config.c config_key.c conso
             panic.c printf.c sched.c slat.c string.c symbols.c timer.c trace.c vcpu.c vm.c \
             vm_memory.c)
 IMAGE_SRC += $(addprefix hv/load/,acpi.c elf.c flat.c linux.c load.c multiboot.c pvh.c)
-IMAGE_SRC += $(addprefix hv/vdev/,vcmos.c vcmos_date.c vi8042.c vioapic.c vlapic.c vlapic_regs.c \
+IMAGE_SRC += $(addprefix hv/vdev/,vcmos.c vcmos_date.c vfwcfg.c vi8042.c vioapic.c vlapic.c vlapic_regs.c \
             vlapic_timer.c vpic.c vpit.c vpm.c vtestdev.c vuart.c)
 IMAGE_SRC += $(addprefix hv/pv/,kvm_clock.c)
 IMAGE_SRC += $(addprefix hv/monitor/,commands_host.c commands_inspect.c commands_sched.c \
@@ -60,6 +60,8 @@ HOST_TESTS += vi8042
 HOST_SRC_vi8042 := hv/vdev/vi8042.c
 HOST_TESTS += vtestdev
 HOST_SRC_vtestdev := hv/vdev/vtestdev.c
+HOST_TESTS += vfwcfg
+HOST_SRC_vfwcfg := hv/vdev/vfwcfg.c hv/layout.c
 VLAPIC_SRC := hv/vdev/vlapic.c hv/vdev/vlapic_regs.c hv/vdev/vlapic_timer.c
 HOST_TESTS += mem
 HOST_SRC_mem := hv/mem.c
@@ -129,7 +131,7 @@ HOST_TESTS += bus
 HOST_SRC_bus := hv/bus.c
 # The core of hv/ over a fake backend.
 CORE_SRC := tests/host/fake_backend.c $(addprefix hv/,vcpu.c intr.c exit.c guest_mem.c insn.c insn_exec.c bus.c timer.c \
-            heap.c trace.c printf.c) $(wildcard hv/emul_*.c hv/pv/*.c hv/vdev/*.c) arch/x86/cpuid.c
+            heap.c layout.c trace.c printf.c) $(wildcard hv/emul_*.c hv/pv/*.c hv/vdev/*.c) arch/x86/cpuid.c
 HOST_TESTS += intr
 HOST_SRC_intr := $(CORE_SRC)
 HOST_TESTS += emul_cpuid
@@ -153,7 +155,8 @@ HOST_FUZZ += config
 HOST_FUZZ += load
 HOST_SRC_load := $(LOAD_SRC)
 HOST_FUZZ += vdev
-HOST_SRC_vdev := $(addprefix hv/vdev/,vuart.c vpic.c vpit.c vcmos.c vcmos_date.c vpm.c vi8042.c vtestdev.c)
+HOST_SRC_vdev := $(addprefix hv/vdev/,vuart.c vpic.c vpit.c vcmos.c vcmos_date.c vpm.c vi8042.c vtestdev.c vfwcfg.c) \
+                 hv/layout.c
 HOST_FUZZ += sched
 HOST_FUZZ += apic
 HOST_SRC_apic := $(VLAPIC_SRC) hv/vdev/vioapic.c

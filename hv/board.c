@@ -2,11 +2,14 @@
 /* Putting a VM's devices together.  Where they lie, layout.h says; what they do, hv/vdev/. */
 #include "hv/board.h"
 
+#include "arch/x86/paging.h"
 #include "arch/x86/tsc.h"
 #include "hv/config.h"
+#include "hv/errno.h"
 #include "hv/intr.h"
 #include "hv/layout.h"
 #include "hv/loop.h"
+#include "hv/mem.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
@@ -197,6 +200,17 @@ static void reset_timers(struct vm *vm, const struct vclock *clock)
     vpm_init(&vm->pm, &pm_ops, &sci, clock, &pm_timer);
 }
 
+static void reset_test_devices(struct vm *vm)
+{
+    const struct vtestdev_ops ops = {
+        .ctx = vm, .exit = debug_exit, .put = debugcon_put, .set_irq = set_irq};
+
+    if (!vm->config->testdev)
+        return;
+    vtestdev_init(&vm->testdev, &ops, phys_to_virt(vm->test_memory));
+    vfwcfg_init(&vm->fwcfg, vm->config->memory, vm->vcpu_count);
+}
+
 void board_reset(struct vm *vm)
 {
     const struct vclock clock = {.ctx = vm, .now_ns = clock_now};
@@ -206,14 +220,13 @@ void board_reset(struct vm *vm)
         .ctx = vm, .put = uart_put, .rx_drained = uart_drained};
     const struct irq_line uart_irq = line(vm, GSI_COM1);
     const struct vi8042_ops i8042_ops = {.ctx = vm, .reset = reset};
-    const struct vtestdev_ops test_ops = {.ctx = vm, .exit = debug_exit, .put = debugcon_put};
 
     vm->pic_intr = false;
     vpic_init(&vm->pic, &intr);
     vioapic_init(&vm->ioapic, IOAPIC_ID, &ioapic_ops);
     vuart_init(&vm->uart, &uart_irq, &uart_backend);
     vi8042_init(&vm->i8042, &i8042_ops);
-    vtestdev_init(&vm->testdev, &test_ops);
+    reset_test_devices(vm);
     reset_timers(vm, &clock);
     reset_clock(vm, &clock);
 }
@@ -259,7 +272,7 @@ static void add_one(struct vm *vm, struct pio_range range)
 static void wire_ports(struct vm *vm)
 {
     struct pio_range pic[VPIC_PORT_RANGES], pit[VPIT_PORT_RANGES], pm[VPM_PORT_RANGES];
-    struct pio_range i8042[VI8042_PORT_RANGES], test[VTESTDEV_PORT_RANGES];
+    struct pio_range i8042[VI8042_PORT_RANGES];
     struct mmio_range ioapic = vioapic_page(&vm->ioapic);
 
     vpic_ports(&vm->pic, pic);
@@ -272,14 +285,25 @@ static void wire_ports(struct vm *vm)
     add_ports(vm, i8042, VI8042_PORT_RANGES);
     add_one(vm, vuart_ports(&vm->uart, PORT_COM1));
     add_one(vm, vcmos_ports(&vm->cmos));
-    if (vm->config->testdev) {
-        vtestdev_ports(&vm->testdev, test);
-        add_ports(vm, test, VTESTDEV_PORT_RANGES);
-    }
     mmio_bus_add(&vm->mmio, &ioapic);
 }
 
-void board_init(struct vm *vm)
+static int wire_test_devices(struct vm *vm)
+{
+    struct pio_range ports[VTESTDEV_PORT_RANGES];
+    struct mmio_range memory = vtestdev_memory(&vm->testdev);
+
+    vm->test_memory = mem_alloc(mem_pages(VTESTDEV_MEMORY_SIZE), PAGE_SIZE);
+    if (!vm->test_memory.value)
+        return -ENOMEM;
+    vtestdev_ports(&vm->testdev, ports);
+    add_ports(vm, ports, VTESTDEV_PORT_RANGES);
+    add_one(vm, vfwcfg_ports(&vm->fwcfg));
+    mmio_bus_add(&vm->mmio, &memory);
+    return 0;
+}
+
+int board_init(struct vm *vm)
 {
     const struct guest_console_ops console = {
         .ctx = vm, .input = console_input, .output_room = console_room};
@@ -288,5 +312,14 @@ void board_init(struct vm *vm)
     init_timer(vm, &vm->cmos_timer, cmos_tick);
     init_timer(vm, &vm->pm_timer, pm_tick);
     wire_ports(vm);
+    if (vm->config->testdev && wire_test_devices(vm) != 0)
+        return -ENOMEM;
     guest_console_add(&vm->console, vm->config->name, &console);
+    return 0;
+}
+
+void board_destroy(struct vm *vm)
+{
+    if (vm->test_memory.value)
+        mem_free(vm->test_memory, mem_pages(VTESTDEV_MEMORY_SIZE));
 }

@@ -10,7 +10,9 @@ struct vm;
 void board_set_date(uint64_t unix_time);
 /* The date now, in nanoseconds since 1970. */
 uint64_t board_date_ns(void);
-void board_init(struct vm *vm);
+/* 0, or -ENOMEM; board_destroy() is right in both cases. */
+int board_init(struct vm *vm);
+void board_destroy(struct vm *vm);
 /* All devices as after power on; the guest's clock shows 0. */
 void board_reset(struct vm *vm);
 /* The guest's clock stands: no device's timer may fire.  And goes on. */

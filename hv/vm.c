@@ -113,6 +113,7 @@ static void restart_fired(struct timer *timer)
 
 static void destroy(struct vm *vm)
 {
+    board_destroy(vm);
     for (unsigned int i = 0; i < vm->vcpu_count; i++)
         vcpu_destroy(vm->vcpus[i]);
     if (vm->backend)
@@ -175,13 +176,12 @@ static struct vm *create(const struct guest_config *guest, char *why, size_t siz
     vm = phys_to_virt(page);
     vm->id = count;
     vm->config = guest;
-    if (create_parts(vm) != 0) {
+    if (create_parts(vm) != 0 || board_init(vm) != 0) {
         str_format(why, size, "%s", vm->ended);
         destroy(vm);
         return NULL;
     }
     timer_init(&vm->restart_timer, restart_fired);
-    board_init(vm);
     return vm;
 }
 

@@ -11,6 +11,7 @@
 #include "hv/spinlock.h"
 #include "hv/timer.h"
 #include "hv/vdev/vcmos.h"
+#include "hv/vdev/vfwcfg.h"
 #include "hv/vdev/vi8042.h"
 #include "hv/vdev/vioapic.h"
 #include "hv/vdev/vpic.h"
@@ -93,7 +94,9 @@ struct vm {
     struct vcmos cmos;
     struct vpm pm;
     struct vi8042 i8042;
-    struct vtestdev testdev;
+    struct vtestdev testdev; /* this and the next two: with "testdev = on" only */
+    struct vfwcfg fwcfg;
+    hpa_t test_memory; /* of testdev */
     struct vioapic ioapic;
     struct vm_timer pit_timer, cmos_timer, pm_timer;
     uint32_t lowest_rotor;

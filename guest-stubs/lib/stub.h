@@ -30,7 +30,8 @@ bool check_equal(uint64_t got, uint64_t expected, const char *what, ...)
 /* A check that cannot be made here. */
 void skip(const char *what, const char *reason);
 
-/* Prints the plan and leaves: the guest ends with EXIT_PASSED or EXIT_FAILED. */
+/* Prints the plan and leaves: the guest ends with EXIT_PASSED or EXIT_FAILED, or, without "testdev
+ * = on", powered off. */
 _Noreturn void finish(void);
 /* Something that no check expected: it counts as one that failed, and the guest ends. */
 _Noreturn void fail_at_once(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -5,6 +5,7 @@
  * to days, with alarms that ring on time or late.  What must hold is checked after every step.
  */
 #include "hv/vdev/vcmos.h"
+#include "hv/vdev/vfwcfg.h"
 #include "hv/vdev/vi8042.h"
 #include "hv/vdev/vpic.h"
 #include "hv/vdev/vpit.h"
@@ -42,10 +43,12 @@ static struct vcmos cmos;
 static struct vpm pm;
 static struct vi8042 i8042;
 static struct vtestdev testdev;
+static struct vfwcfg fwcfg;
+static uint8_t test_memory[VTESTDEV_MEMORY_SIZE];
 
 static struct fake_time times[ALARM_COUNT]; /* one clock, three alarms */
 static struct pio_range ranges[1 + VPIC_PORT_RANGES + VPIT_PORT_RANGES + 1 + VPM_PORT_RANGES +
-                               VI8042_PORT_RANGES + VTESTDEV_PORT_RANGES];
+                               VI8042_PORT_RANGES + VTESTDEV_PORT_RANGES + 1];
 static bool levels[VPIC_IRQS], intr, line_open;
 static unsigned int outside; /* bytes that wait to be typed */
 static bool accessed;        /* since the 8254's last alarm */
@@ -92,6 +95,11 @@ static void note_byte(void *ctx, uint8_t byte)
 {
 }
 
+static void note_line(void *ctx, unsigned int irq, bool level)
+{
+    REQUIRE(irq < GSI_COUNT);
+}
+
 static const struct irq_line irqs[VPIC_IRQS] = {
     [0] = {.gsi = 0, .set = set_irq},
     [4] = {.gsi = 4, .set = set_irq},
@@ -113,7 +121,11 @@ static void init_devices(uint64_t unix_time)
     vpm_init(&pm, &(struct vpm_ops){.power_off = note, .reset = note}, &irqs[9],
              &clock_of[ALARM_PM], &timer_of[ALARM_PM]);
     vi8042_init(&i8042, &(struct vi8042_ops){.reset = note});
-    vtestdev_init(&testdev, &(struct vtestdev_ops){.exit = note_value, .put = note_byte});
+    vtestdev_init(
+        &testdev,
+        &(struct vtestdev_ops){.exit = note_value, .put = note_byte, .set_irq = note_line},
+        test_memory);
+    vfwcfg_init(&fwcfg, (unix_time % GIB(8) & ~0xfffull) + LAYOUT_MEMORY_MIN, 1);
 }
 
 static void start(uint64_t unix_time)
@@ -140,6 +152,9 @@ static void start(uint64_t unix_time)
     vi8042_ports(&i8042, next);
     next += VI8042_PORT_RANGES;
     vtestdev_ports(&testdev, next);
+    next += VTESTDEV_PORT_RANGES;
+    *next++ = vfwcfg_ports(&fwcfg);
+    REQUIRE(next == ranges + ARRAY_SIZE(ranges));
 }
 
 static void ring(unsigned int alarm)
@@ -204,6 +219,20 @@ static void access_port(const uint8_t *op)
     REQUIRE(got == ~0u || got <= (uint32_t)BITS(~0ull, width * 8 - 1, 0));
 }
 
+/* The sanitizers are the check, of any offset and at the end. */
+static void access_memory(const uint8_t *op)
+{
+    const struct mmio_range range = vtestdev_memory(&testdev);
+    uint64_t offset = (uint64_t)op[1] << 8 | op[2];
+    uint8_t width = (uint8_t)(1u << op[3] % 4);
+    uint64_t value;
+
+    memcpy(&value, op, sizeof(value));
+    range.write(range.dev, offset, width, value);
+    REQUIRE(offset + width > VTESTDEV_MEMORY_SIZE ||
+            ((range.read(range.dev, offset, width) ^ value) & BITS(~0ull, width * 8 - 1, 0)) == 0);
+}
+
 static void acknowledge(void)
 {
     bool pending = vpic_pending(&pic);
@@ -244,6 +273,7 @@ static void check_all(void)
     REQUIRE(times[ALARM_CMOS].deadline_ns == cmos.deadline_ns);
     REQUIRE(times[ALARM_PM].deadline_ns == pm.deadline_ns);
     REQUIRE(!cmos.line || cmos.deadline_ns == VTIMER_OFF);
+    REQUIRE(fwcfg.next <= sizeof(fwcfg.items));
 }
 
 static void step(const uint8_t *op)
@@ -266,6 +296,9 @@ static void step(const uint8_t *op)
         break;
     case 8:
         vpm_power_button(&pm);
+        break;
+    case 10:
+        access_memory(op);
         break;
     default:
         access_port(op);
