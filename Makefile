@@ -39,8 +39,9 @@ IMAGE_SRC += $(addprefix hv/monitor/,commands_host.c commands_inspect.c commands
 IMAGE_SRC += $(addprefix drivers/,efi_reset.asm acpi.c acpi_tables.c hpet.c i8259.c ioapic.c pci.c \
             power.c rtc.c uart16550.c)
 
-# A guest is guest-stubs/NAME.c or guest-stubs/NAME/*, with guest-stubs/lib/*.
+# A guest is guest-stubs/NAME.c or guest-stubs/NAME/*, with guest-stubs/lib/* and STUB_SRC_NAME.
 STUB_LIB := $(wildcard guest-stubs/lib/*.c guest-stubs/lib/*.asm)
+STUB_SRC_bench := guest-stubs/smp/trampoline.asm
 STUBS := $(patsubst guest-stubs/%.c,%,$(wildcard guest-stubs/*.c)) \
          $(filter-out lib,$(patsubst guest-stubs/%/,%,$(wildcard guest-stubs/*/)))
 
@@ -187,7 +188,7 @@ BOOT_LDFLAGS := -nostdlib -shared -Bsymbolic -znocombreloc -z noexecstack --buil
 object = $(patsubst %.asm,$(O)/%.asm.o,$(patsubst %.c,$(O)/%.o,$1))
 BOOT_OBJ := $(call object,$(BOOT_SRC))
 IMAGE_OBJ := $(call object,$(IMAGE_SRC)) $(O)/dsdt.o
-stub_src = $(wildcard guest-stubs/$1.c guest-stubs/$1/*.c guest-stubs/$1/*.asm) $(STUB_LIB)
+stub_src = $(wildcard guest-stubs/$1.c guest-stubs/$1/*.c guest-stubs/$1/*.asm) $(STUB_SRC_$1) $(STUB_LIB)
 stub_obj = $(patsubst $(O)/guest-stubs/%,$(O)/stubs/%,$(call object,$(call stub_src,$1)))
 host_obj = $(patsubst %.c,$(O)/host/%.o,$1)
 
@@ -346,7 +347,7 @@ endef
 $(foreach stub,$(STUBS),$(eval $(call stub_rule,$(stub))))
 
 $(O)/guests/%.bin: $(O)/guests/%.elf
-	$(Q)$(OBJCOPY) -O binary $< $@
+	$(Q)$(OBJCOPY) -O binary -R .multiboot $< $@
 
 # ---- Host tests --------------------------------------------------------------------------------------
 

@@ -1,11 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/* The command line, and the speed of the TSC as KVM's clock gives it. */
+/* Where the command line lies, by each boot protocol; numbers from it; and the speed of the TSC as
+ * KVM's clock gives it. */
 #include "guest-stubs/lib/options.h"
 
 #include "guest-stubs/lib/cpu.h"
 #include "guest-stubs/lib/stub.h"
 
 #define MSR_KVM_SYSTEM_TIME_NEW 0x4b564d01
+
+#define MULTIBOOT_BOOT_MAGIC 0x2badb002u
+#define PVH_MAGIC            0x336ec578u
+
+static const char no_cmdline[1];
+
+void options_find(void)
+{
+    const uint32_t *info = (const uint32_t *)(uint64_t)start_values[1];
+    uint32_t cmdline = 0;
+
+    if (START_MAGIC == START_FLAT)
+        return;
+    if (START_MAGIC == MULTIBOOT_BOOT_MAGIC)
+        cmdline = info[0] & 4 ? info[4] : 0;
+    else if (info[0] == PVH_MAGIC)
+        cmdline = info[6];
+    START_CMDLINE = cmdline ? cmdline : (uint32_t)(uint64_t)no_cmdline;
+}
 
 static const char *after(const char *text, const char *name)
 {

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+/* Finds the command line, whichever protocol the stub was started by; done before stub_main(). */
+void options_find(void);
 /* The number after "name=", else the default. */
 uint64_t option(const char *name, uint64_t otherwise);
 

@@ -3,7 +3,7 @@
 ; the first 4 GiB mapped to themselves; the entries of all 256 vectors; and context_run(), by which a
 ; piece of code runs in a mode and at a privilege level of its own.
 
-extern runtime_start, trap_dispatch, bss_begin, bss_end
+extern runtime_start, trap_dispatch, bss_begin, bss_end, file_end
 global start, start_values, gdt, page_pml4, vectors, context_run, context_leave
 
 SEL_CODE64 equ 0x08
@@ -15,7 +15,7 @@ STACK_SIZE equ 16384
 section .start progbits alloc exec nowrite
 
 bits 32
-; in: EAX, EBX, ECX, ESI as the flat boot protocol has them; interrupts off
+; in: EAX, EBX, ECX, ESI as the flat, the Multiboot or the PVH boot protocol has them; interrupts off
 start:
     cld
     mov [start_values], eax
@@ -78,6 +78,21 @@ bits 64
     mov gs, eax
     xor ebp, ebp
     call runtime_start
+
+; For loaders of Multiboot 1.  With addresses, so that those take it that know no 64-bit ELF.  The flat binary
+; has zeros here.
+section .multiboot progbits alloc noexec nowrite align=4
+MULTIBOOT_MAGIC equ 0x1badb002
+MULTIBOOT_FLAGS equ 1 << 16
+multiboot_header:
+    dd MULTIBOOT_MAGIC, MULTIBOOT_FLAGS, -(MULTIBOOT_MAGIC + MULTIBOOT_FLAGS)
+    dd multiboot_header, start, file_end, bss_end, start
+
+; For loaders of PVH: Xen's note of the 32-bit entry.
+section .note.Xen note alloc align=4
+    dd 4, 4, 18
+    db "Xen", 0
+    dd start
 
 section .text
 

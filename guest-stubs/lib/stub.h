@@ -11,8 +11,10 @@
 
 void stub_main(void);
 
-/* EAX, EBX, ECX and ESI at the entry (hv/load/flat.c says what they hold). */
+/* EAX, EBX, ECX and ESI at the entry (hv/load/flat.c says what they hold); by Multiboot and PVH
+ * only the command line is found. */
 extern uint32_t start_values[4];
+#define START_FLAT    0x4d494341u /* START_MAGIC of a flat binary: "MICA" */
 #define START_MAGIC   start_values[0]
 #define START_RSDP    start_values[1]
 #define START_RAM_KIB start_values[2]
@@ -30,8 +32,10 @@ bool check_equal(uint64_t got, uint64_t expected, const char *what, ...)
 /* A check that cannot be made here. */
 void skip(const char *what, const char *reason);
 
-/* Prints the plan and leaves: the guest ends with EXIT_PASSED or EXIT_FAILED, or, without "testdev
- * = on", powered off. */
+/* The guest ends with this value, without a plan, for stubs that check nothing; without "testdev =
+ * on" powered off. */
+_Noreturn void leave(uint8_t value);
+/* Prints the plan and leaves with EXIT_PASSED or EXIT_FAILED. */
 _Noreturn void finish(void);
 /* Something that no check expected: it counts as one that failed, and the guest ends. */
 _Noreturn void fail_at_once(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -2,6 +2,7 @@
 /* The IDT, the TSS, and what becomes of a trap. */
 #include "guest-stubs/lib/trap.h"
 
+#include "guest-stubs/lib/options.h"
 #include "guest-stubs/lib/page.h"
 #include "guest-stubs/lib/stub.h"
 
@@ -192,6 +193,7 @@ _Noreturn void runtime_start(void)
     trap_load_idt(idt, sizeof(idt) - 1);
     load_tss();
     page_allow_user();
+    options_find();
     stub_main();
     finish();
 }
