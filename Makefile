@@ -182,6 +182,7 @@ IMAGE_LDFLAGS := -nostdlib -static -T linker.ld --orphan-handling=error --fatal-
                  -z max-page-size=4096 -z noexecstack --build-id=none -Map $(O)/mica.map
 STUB_LDFLAGS := -nostdlib -static -T guest-stubs/stub.ld --fatal-warnings -z max-page-size=4096 -z noexecstack \
                 -z norelro --build-id=none --no-warn-rwx-segments
+STUB_LDFLAGS_boot := --entry=boot_entry
 BOOT_LDFLAGS := -nostdlib -shared -Bsymbolic -znocombreloc -z noexecstack --build-id=none --no-warn-rwx-segments \
                 -T /usr/lib/elf_x86_64_efi.lds
 
@@ -192,7 +193,7 @@ stub_src = $(wildcard guest-stubs/$1.c guest-stubs/$1/*.c guest-stubs/$1/*.asm) 
 stub_obj = $(patsubst $(O)/guest-stubs/%,$(O)/stubs/%,$(call object,$(call stub_src,$1)))
 host_obj = $(patsubst %.c,$(O)/host/%.o,$1)
 
-STUB_BIN := $(STUBS:%=$(O)/guests/%.bin)
+STUB_BIN := $(STUBS:%=$(O)/guests/%.bin) $(O)/guests/boot32.elf
 HOST_BIN := $(HOST_TESTS:%=$(O)/host/test_%) $(HOST_FUZZ:%=$(O)/host/fuzz_%)
 
 # ---- Targets ---------------------------------------------------------------------------------------
@@ -342,9 +343,13 @@ define stub_rule
 $(O)/guests/$1.elf: $(call stub_obj,$1) guest-stubs/stub.ld
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
-	$$(Q)$$(LD) $$(STUB_LDFLAGS) $(call stub_obj,$1) -o $$@
+	$$(Q)$$(LD) $$(STUB_LDFLAGS) $(STUB_LDFLAGS_$1) $(call stub_obj,$1) -o $$@
 endef
 $(foreach stub,$(STUBS),$(eval $(call stub_rule,$(stub))))
+
+# boot.elf has a PVH note, boot32.elf a Multiboot header only.
+$(O)/guests/boot32.elf: $(O)/guests/boot.elf
+	$(Q)$(OBJCOPY) -O elf32-i386 -R .note $< $@
 
 $(O)/guests/%.bin: $(O)/guests/%.elf
 	$(Q)$(OBJCOPY) -O binary -R .multiboot $< $@

@@ -6,19 +6,11 @@
  */
 #include "guest-stubs/lib/apic.h"
 #include "guest-stubs/lib/cpu.h"
+#include "guest-stubs/lib/fwcfg.h"
 #include "guest-stubs/lib/options.h"
 #include "guest-stubs/lib/page.h"
 #include "guest-stubs/lib/stub.h"
 #include "guest-stubs/lib/trap.h"
-
-#define FWCFG_SELECT    0x510
-#define FWCFG_DATA      0x511
-#define FWCFG_SIGNATURE 0x00
-#define FWCFG_ID        0x01
-#define FWCFG_RAM_SIZE  0x03
-#define FWCFG_NB_CPUS   0x05
-#define FWCFG_MAX_CPUS  0x0f
-#define FWCFG_FILE_DIR  0x19
 
 #define DEBUGCON        0xe9
 #define TEST_REGISTER   0xe0
@@ -31,11 +23,6 @@
 #define VEC_IOAPIC   0x50
 #define VEC_SPURIOUS 0xef
 
-static void in_string(uint16_t port, void *to, unsigned long size)
-{
-    __asm__ volatile("rep insb" : "+D"(to), "+c"(size) : "d"(port) : "memory");
-}
-
 static void out_string(uint16_t port, const void *from, unsigned long size)
 {
     __asm__ volatile("rep outsb" : "+S"(from), "+c"(size) : "d"(port) : "memory");
@@ -43,69 +30,33 @@ static void out_string(uint16_t port, const void *from, unsigned long size)
 
 /* ---- fw_cfg --------------------------------------------------------------------------------- */
 
-static uint64_t item(uint16_t key, unsigned int size)
-{
-    uint64_t value = 0;
-
-    outw(FWCFG_SELECT, key);
-    for (unsigned int i = 0; i < size; i++)
-        value |= (uint64_t)inb(FWCFG_DATA) << 8 * i;
-    return value;
-}
-
 static void check_items(void)
 {
     uint64_t cpus = option("cpus", 1);
     char signature[4];
 
     outw(FWCFG_SELECT, FWCFG_SIGNATURE);
-    in_string(FWCFG_DATA, signature, sizeof(signature));
+    fwcfg_read(signature, sizeof(signature));
     check(memcmp(signature, "QEMU", 4) == 0, "fw_cfg: the signature, by REP INSB");
-    check_equal(item(FWCFG_ID, 4), 1, "fw_cfg: it is read through ports, without DMA");
-    check_equal(item(FWCFG_RAM_SIZE, 8), START_RAM_KIB * 1024ull, "fw_cfg: the size of memory");
-    check_equal(item(FWCFG_NB_CPUS, 2), cpus, "fw_cfg: %lu CPUs", cpus);
-    check_equal(item(FWCFG_MAX_CPUS, 2), cpus, "fw_cfg: and no more to come");
-    check_equal(item(0x3fff, 8), 0, "fw_cfg: an item that is not there reads as zeros");
-}
-
-struct __attribute__((packed)) fwcfg_file {
-    uint32_t size;
-    uint16_t key, reserved;
-    char name[56];
-};
-
-/* Leaves the file selected; 0: it is not there. */
-static unsigned int open_file(const char *name, unsigned long name_size)
-{
-    struct fwcfg_file file;
-    uint32_t count;
-
-    outw(FWCFG_SELECT, FWCFG_FILE_DIR);
-    in_string(FWCFG_DATA, &count, sizeof(count));
-    for (uint32_t i = 0; i < __builtin_bswap32(count) && i < 64; i++) {
-        in_string(FWCFG_DATA, &file, sizeof(file));
-        if (memcmp(file.name, name, name_size) == 0) {
-            outw(FWCFG_SELECT, __builtin_bswap16(file.key));
-            return __builtin_bswap32(file.size);
-        }
-    }
-    return 0;
+    check_equal(fwcfg_item(FWCFG_ID, 4), 1, "fw_cfg: it is read through ports, without DMA");
+    check_equal(fwcfg_item(FWCFG_RAM_SIZE, 8), START_RAM_KIB * 1024ull,
+                "fw_cfg: the size of memory");
+    check_equal(fwcfg_item(FWCFG_NB_CPUS, 2), cpus, "fw_cfg: %lu CPUs", cpus);
+    check_equal(fwcfg_item(FWCFG_MAX_CPUS, 2), cpus, "fw_cfg: and no more to come");
+    check_equal(fwcfg_item(0x3fff, 8), 0, "fw_cfg: an item that is not there reads as zeros");
 }
 
 static void check_memory_map(void)
 {
-    struct __attribute__((packed)) {
-        uint64_t base, size;
-        uint32_t type;
-    } entry;
+    struct e820 entry;
     uint64_t end = 0, ram_end = 0;
     uint32_t rsdp_type = 0;
-    unsigned int size = open_file("etc/e820", sizeof("etc/e820"));
+    uint32_t size = fwcfg_open("etc/e820");
     bool sorted = true;
 
     check(size >= sizeof(entry) && size % sizeof(entry) == 0, "fw_cfg: the file etc/e820");
     for (unsigned int i = 0; i < size / sizeof(entry); i++) {
-        in_string(FWCFG_DATA, &entry, sizeof(entry));
+        fwcfg_read(&entry, sizeof(entry));
         sorted &= entry.base >= end;
         end = entry.base + entry.size;
         if (entry.type == 1 && end <= UINT32_MAX)

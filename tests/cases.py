@@ -26,7 +26,7 @@ ERROR_LINES = 70  # of tools/run: the last lines of the machine, or its panic
 PASTED_LINE = "abcdefghijklmnopqrstuvwxyz0123456789" + "-" * 27
 KEYS = {
     "platforms", "stubs", "guests", "files", "conf", "image", "arguments", "memory", "smp", "cpu", "icount", "filler",
-    "timeout", "seconds", "until", "script", "expect", "absent", "program",
+    "timeout", "seconds", "until", "script", "expect", "absent", "program", "damaged",
 }
 DOTTED_KEYS = {"stub", "end", "skip", "limit"}
 
@@ -148,6 +148,9 @@ def make_guests(case, work):
         (folder / "mica.conf").write_text(stub_config(case))
     for name, path in files.items():
         shutil.copyfile(path, folder / name)
+    for word in case.words("damaged"):
+        kind, _, name = word.partition(":")
+        (folder / f"{kind}-{name}").write_bytes(DAMAGE[kind]((case.build / "guests" / name).read_bytes()))
     if case.get("filler"):
         with open(folder / "filler", "wb") as file:
             file.truncate(int(case.get("filler").removesuffix("M")) << 20)
@@ -166,17 +169,36 @@ def damage_half(data):
     return data[: len(data) // 2]
 
 
+def damage_short(data):
+    return data[:8192]
+
+
 def damage_segment(data):
     """The first program header's address beyond the image."""
     table = int.from_bytes(data[32:40], "little")
     return data[: table + 16] + b"\xff" * 8 + data[table + 24 :]
 
 
+def damage_memory(data):
+    """The first segment of 4 GiB in memory."""
+    table = int.from_bytes(data[32:40], "little")
+    return data[: table + 40] + (4 << 30).to_bytes(8, "little") + data[table + 48 :]
+
+
+def damage_overlap(data):
+    """The second program header like the first."""
+    table = int.from_bytes(data[32:40], "little")
+    return data[: table + 56] + data[table : table + 56] + data[table + 112 :]
+
+
 def damage_empty(data):
     return b""
 
 
-DAMAGE = {"magic": damage_magic, "half": damage_half, "segment": damage_segment, "empty": damage_empty}
+DAMAGE = {
+    "magic": damage_magic, "half": damage_half, "short": damage_short, "segment": damage_segment,
+    "memory": damage_memory, "overlap": damage_overlap, "empty": damage_empty,
+}
 
 
 def locked_image(case, work):

@@ -60,6 +60,7 @@ bool dr6_has(uint64_t bits);
 uint64_t tsc_per_ms(void);
 void delay_us(uint64_t us);
 
+unsigned long string_length(const char *text);
 int memcmp(const void *a, const void *b, unsigned long size);
 void *memcpy(void *to, const void *from, unsigned long size);
 void *memset(void *to, int value, unsigned long size);

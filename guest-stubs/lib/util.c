@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory functions, which the compiler calls too; time; and on which CPU this runs. */
+/* Memory functions, which the compiler calls too; strings; time; and on which CPU this runs. */
 #include "guest-stubs/lib/cpu.h"
 #include "guest-stubs/lib/stub.h"
 #include "guest-stubs/lib/trap.h"
@@ -28,6 +28,15 @@ int memcmp(const void *a, const void *b, unsigned long size)
         if (*p != *q)
             return *p < *q ? -1 : 1;
     return 0;
+}
+
+unsigned long string_length(const char *text)
+{
+    unsigned long length = 0;
+
+    while (text[length])
+        length++;
+    return length;
 }
 
 static bool brand_begins(const char *text)

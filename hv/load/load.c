@@ -191,6 +191,7 @@ int load_initrd(struct loader *loader, uint64_t kernel_end, uint64_t limit, uint
                          initrd->name, (unsigned long long)(initrd->size + 1023) / 1024,
                          (unsigned long long)kernel_end, (unsigned long long)limit);
     load_write(loader, *base, initrd->data, initrd->size);
+    load_write(loader, LOAD_INITRD_NAME, initrd->name, strlen(initrd->name) + 1);
     return 0;
 }
 

@@ -17,6 +17,7 @@
 #define LOAD_STACK       0x8000ull
 #define LOAD_STACK_TOP   0x9000ull
 #define LOAD_INFO        0x10000ull /* the protocol's information: boot_params, hvm_start_info, ... */
+#define LOAD_INITRD_NAME 0x11000ull /* its file's name, for protocols that tell it */
 #define LOAD_CMDLINE     0x20000ull
 #define LOAD_AREA_END    0x30000ull
 #define LOAD_CMDLINE_MAX (LOAD_AREA_END - LOAD_CMDLINE - 1)
@@ -53,7 +54,7 @@ int load_check_place(struct loader *loader, uint64_t base, uint64_t size);
 
 /*
  * Puts the initrd, if there is one, as high as it can lie below `limit`, and not below
- * `kernel_end`.  *base is 0 when there is none.
+ * `kernel_end`, and its name at LOAD_INITRD_NAME.  *base is 0 when there is none.
  */
 int load_initrd(struct loader *loader, uint64_t kernel_end, uint64_t limit, uint64_t *base);
 

@@ -162,7 +162,8 @@ static int put_cmdline(struct loader *loader)
 static void put_info(struct loader *loader, uint64_t initrd)
 {
     const uint64_t initrd_end = initrd + loader->image->initrd.size;
-    const struct mb_module module = {.start = (uint32_t)initrd, .end = (uint32_t)initrd_end};
+    const struct mb_module module = {
+        .start = (uint32_t)initrd, .end = (uint32_t)initrd_end, .string = LOAD_INITRD_NAME};
     const uint64_t low_size = layout_low_size(loader->target->memory_size);
     const struct mb_info info = {
         .flags = INFO_MEMORY | INFO_CMDLINE | INFO_MODULES | INFO_MMAP | INFO_LOADER,

@@ -95,7 +95,8 @@ static void put_memmap(struct loader *loader)
 
 static void put_start_info(struct loader *loader, uint64_t initrd)
 {
-    const struct hvm_modlist_entry module = {.paddr = initrd, .size = loader->image->initrd.size};
+    const struct hvm_modlist_entry module = {
+        .paddr = initrd, .size = loader->image->initrd.size, .cmdline_paddr = LOAD_INITRD_NAME};
     const struct hvm_start_info info = {
         .magic = START_MAGIC,
         .version = START_VERSION,

@@ -181,6 +181,9 @@ static void test_multiboot_elf(void)
               guest_get(&guest, guest_get(&guest, info + 24, 4) + 4, 4) ==
                   MIB(8) - 8192 + sizeof(initrd),
           "an initrd is a module");
+    CHECK(strcmp((char *)guest.bytes + guest_get(&guest, guest_get(&guest, info + 24, 4) + 8, 4),
+                 "initrd.img") == 0,
+          "with its file's name as its string");
     guest.image.initrd.size = 0;
 
     elf_make_64(&image);
