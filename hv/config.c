@@ -354,7 +354,7 @@ unsigned int config_parse(const char *text, size_t size, struct config *config,
 static unsigned int check_cpus(struct guest_config *guest, const struct config_machine *machine,
                                const struct config_sink *sink)
 {
-    if (guest_key_line(guest, "cpus") == 0)
+    if (guest_key_line(guest, "cpus") == 0 || guest->bad) /* a wrong list has been named */
         return 0;
     for (unsigned int cpu = machine->cpu_count; cpu < CONFIG_MAX_CPUS; cpu++) {
         if (config_may_use_cpu(guest, cpu)) {
