@@ -320,6 +320,11 @@ int board_init(struct vm *vm)
 
 void board_destroy(struct vm *vm)
 {
+    loop_timer_stop(&vm->pit_timer.timer);
+    loop_timer_stop(&vm->cmos_timer.timer);
+    loop_timer_stop(&vm->pm_timer.timer);
+    if (vm->console.name)
+        guest_console_remove(&vm->console);
     if (vm->test_memory.value)
         mem_free(vm->test_memory, mem_pages(VTESTDEV_MEMORY_SIZE));
 }

@@ -10,8 +10,9 @@ struct vm;
 void board_set_date(uint64_t unix_time);
 /* The date now, in nanoseconds since 1970. */
 uint64_t board_date_ns(void);
-/* 0, or -ENOMEM; board_destroy() is right in both cases. */
+/* 0, or -ENOMEM; board_destroy() is right in both cases, and before. */
 int board_init(struct vm *vm);
+/* The VM goes: none of its timers is firing any more, and its console is forgotten. */
 void board_destroy(struct vm *vm);
 /* All devices as after power on; the guest's clock shows 0. */
 void board_reset(struct vm *vm);

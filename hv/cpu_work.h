@@ -26,6 +26,7 @@ struct hv_cpu {
     struct cpu *cpu;
     struct spinlock timer_lock;
     struct timer_queue timers; /* [t] */
+    struct timer *firing;      /* [t] taken out of the queue last; a null pointer: all is done */
     struct spinlock queue_lock;
     struct sched_queue queue; /* [q] runnable vCPUs and the one that runs */
     unsigned int vcpu_count;  /* [q] vCPUs whose home this is */

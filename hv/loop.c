@@ -67,12 +67,32 @@ void loop_timer_cancel(struct timer *timer)
     }
 }
 
+static bool is_firing(struct hv_cpu *hv, const struct timer *timer)
+{
+    bool firing;
+
+    spin_lock(&hv->timer_lock);
+    firing = hv->firing == timer;
+    spin_unlock(&hv->timer_lock);
+    return firing;
+}
+
+void loop_timer_stop(struct timer *timer)
+{
+    for (unsigned int i = 0; i < cpu_count; i++) {
+        do { /* what is firing may arm it again */
+            loop_timer_cancel(timer);
+        } while (is_firing(&hv_cpus[i], timer));
+    }
+}
+
 static struct timer *take_due(struct hv_cpu *hv)
 {
     struct timer *timer;
 
     spin_lock(&hv->timer_lock);
     timer = timer_take_due(&hv->timers, rdtsc());
+    hv->firing = timer;
     spin_unlock(&hv->timer_lock);
     return timer;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The main loop of each CPU: timers, the console, vCPUs in turn, sleep.  Who may touch a vCPU when
- * is decided here: its place (vcpu->place) changes only under the lock of its home CPU.
+ * is decided here: its home (vcpu->sched.queue) changes only under the locks of both CPUs.
  */
 #pragma once
 
@@ -39,6 +39,9 @@ void loop_release(struct vcpu *vcpu);
 /* Timers go into this CPU's queue, with the hardware behind it; they may be cancelled from any. */
 void loop_timer_arm(struct timer *timer, uint64_t deadline_tsc);
 void loop_timer_cancel(struct timer *timer);
+/* Cancel it, and wait until it fires nowhere any more: it may be freed then.  Without a lock that
+ * its firing takes. */
+void loop_timer_stop(struct timer *timer);
 
 /* Work for a CPU's main loop, WORK_* of cpu_work.h. */
 void loop_post(struct cpu *cpu, uint32_t work);

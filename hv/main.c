@@ -21,6 +21,7 @@
 #include "hv/host.h"
 #include "hv/log.h"
 #include "hv/mem.h"
+#include "hv/module.h"
 #include "hv/monitor/monitor.h"
 #include "hv/panic.h"
 #include "hv/panic_hooks.h"
@@ -160,8 +161,11 @@ static void main_on_own_stack(void *argument)
     start_other_cpus(info);
     console_enable_interrupts();
     monitor_init();
-    vm_create_all(info);
+    module_init(info);
+    vm_create_all();
     vm_start_all();
+    log_info("boot: guests run %llu tsc ticks after the banner",
+             (unsigned long long)(rdtsc() - info->banner_tsc));
     loop_run(NULL);
 }
 

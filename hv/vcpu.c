@@ -218,7 +218,7 @@ void vcpu_destroy(struct vcpu *vcpu)
 
     vcpu_unload(vcpu);
     loop_leave(vcpu);
-    loop_timer_cancel(&vcpu->lapic_timer);
+    loop_timer_stop(&vcpu->lapic_timer);
     backend->vcpu_destroy(vcpu);
     mem_free(area, fpu_area_pages());
 }

@@ -59,7 +59,7 @@ struct vm_timer {
 };
 
 struct vm {
-    unsigned int id; /* index in the table of VMs */
+    unsigned int id; /* below VM_MAX; the next VM has it when this one is destroyed */
     const struct guest_config *config;
     enum vm_state state;
     char ended[160];     /* one line: how the last run ended; empty: it never ran */
@@ -119,16 +119,33 @@ enum stop_reason {
     STOP_UNSUPPORTED, /* an instruction or state that Mica does not emulate */
 };
 
-/* The VMs that mica.conf describes, from the modules that boot/ read; those that cannot be are
- * named in the log. */
-void vm_create_all(const struct boot_info *info);
-/* Start those that start by themselves. */
-void vm_start_all(void);
+/* ---- Which there are: vm_table.c ------------------------------------------------------------ */
+
+/* The VMs that mica.conf describes; those that cannot be are named in the log. */
+void vm_create_all(void);
+/*
+ * Make the one of that name that mica.conf describes, switched off; or stop a VM, and give all of
+ * its memory back.  On the boot CPU's main loop only.  0, or a negative errno with one line of why
+ * in *why.
+ */
+int vm_create(const char *name, const char **why);
+void vm_destroy(struct vm *vm);
 unsigned int vm_count(void);
 struct vm *vm_by_index(unsigned int index);
+struct vm *vm_by_id(unsigned int id);
 struct vm *vm_find(const char *name);
+struct vm *vm_of_console(void); /* whose console is shown at first, or a null pointer */
+/* The n-th of those that mica.conf describes and that are not there, or a null pointer. */
+const char *vm_absent_name(unsigned int n);
+const struct host_config *vm_host_config(void);
+
+/* ---- The life of one: vm.c ------------------------------------------------------------------ */
+
 const char *vm_name(const struct vm *vm);
 const char *vm_state_name(const struct vm *vm);
+/* Start those that start by themselves. */
+void vm_start_all(void);
+void vm_init_restart(struct vm *vm); /* for vm_create() */
 
 /* For the monitor: 0, or a negative errno with one line of why in *why. */
 int vm_start(struct vm *vm, const char **why);
@@ -141,7 +158,6 @@ int vm_stop_command(struct vm *vm, const char **why);
  * convenience. */
 enum exit_action vm_stop(struct vm *vm, struct vcpu *vcpu, enum stop_reason reason,
                          const char *format, ...) PRINTF(4, 5);
-const struct host_config *vm_host_config(void);
 
 /* From a device, with the VM's lock held: noted, done by the main loop. */
 void vm_set_due(struct vm *vm, enum vm_due due, uint32_t value);

@@ -107,7 +107,7 @@ static const uint32_t guest_msrs[] = {
     MSR_CSTAR,   MSR_SFMASK,  MSR_SYSENTER_CS,    MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
 };
 
-static int vm_create(struct vm *vm)
+static int vm_create_vmx(struct vm *vm)
 {
     hpa_t pages = mem_alloc(mem_pages(sizeof(struct vmx_vm)), PAGE_SIZE);
     struct vmx_vm *part;
@@ -126,7 +126,7 @@ static int vm_create(struct vm *vm)
     return 0;
 }
 
-static void vm_destroy(struct vm *vm)
+static void vm_destroy_vmx(struct vm *vm)
 {
     mem_free(virt_to_phys(vm->backend), mem_pages(sizeof(struct vmx_vm)));
     vm->backend = NULL;
@@ -339,8 +339,8 @@ const struct backend vmx_backend = {
     .feature = vmx_feature,
     .cpu_enable = cpu_enable,
     .cpu_disable = cpu_disable,
-    .vm_create = vm_create,
-    .vm_destroy = vm_destroy,
+    .vm_create = vm_create_vmx,
+    .vm_destroy = vm_destroy_vmx,
     .vcpu_create = vcpu_create_vmx,
     .vcpu_destroy = vcpu_destroy_vmx,
     .vcpu_reset = vcpu_reset_vmx,

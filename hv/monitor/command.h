@@ -26,6 +26,7 @@ enum command_guest {
     GUEST_OPTIONAL, /* the first word, if there is one */
     GUEST_REQUIRED,
     GUEST_OR_WORD, /* the command itself finds out */
+    GUEST_ABSENT,  /* a name of the configuration that no guest has */
 };
 
 struct command {

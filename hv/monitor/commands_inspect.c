@@ -341,7 +341,7 @@ static void dump(const struct command_args *args)
 
 static void print_trace(const struct trace_entry *e, uint64_t before)
 {
-    const struct vm *vm = vm_by_index(e->vcpu >> 16);
+    const struct vm *vm = vm_by_id(e->vcpu >> 16);
 
     console_print("%+10ld ns  %s/%u  %-14s rip %016lx  %lx %lx\n",
                   before ? (int64_t)tsc_to_ns(e->tsc - before) : 0, vm ? vm_name(vm) : "?",

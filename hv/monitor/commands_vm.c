@@ -7,7 +7,9 @@
 #include "hv/console.h"
 #include "hv/intr.h"
 #include "hv/layout.h"
+#include "hv/mem.h"
 #include "hv/monitor/json.h"
+#include "hv/printf.h"
 #include "hv/string.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -103,6 +105,25 @@ static void stop(const struct command_args *args)
     change(args->vm, vm_stop_command, "stopped");
 }
 
+static void create(const struct command_args *args)
+{
+    const char *why;
+
+    if (vm_create(args->words[0], &why))
+        command_error("%s: %s", args->words[0], why);
+    else
+        console_print("%s: created\n", args->words[0]);
+}
+
+static void destroy(const struct command_args *args)
+{
+    char name[CONFIG_NAME_SIZE];
+
+    str_format(name, sizeof(name), "%s", vm_name(args->vm));
+    vm_destroy(args->vm);
+    console_print("%s: destroyed, %lu KiB are free\n", name, mem_free_pages() * 4);
+}
+
 static void inject_irq(const struct command_args *args)
 {
     uint64_t gsi;
@@ -138,6 +159,9 @@ const struct command vm_commands[] = {
     {"resume", "GUEST", "go on after a pause", resume, .guest = GUEST_REQUIRED},
     {"reset", "GUEST", "press its reset button", reset, .guest = GUEST_REQUIRED},
     {"stop", "GUEST", "pull its plug", stop, .guest = GUEST_REQUIRED},
+    {"destroy", "GUEST", "stop it and give its memory back", destroy, .guest = GUEST_REQUIRED},
+    {"create", "GUEST", "make a guest of mica.conf that is not there, switched off", create,
+     .guest = GUEST_ABSENT, .min = 1, .max = 1},
     {"inject", "GUEST nmi|irq N", "an NMI for vcpu 0, or an edge on an interrupt line", inject,
      .guest = GUEST_REQUIRED, .min = 1, .max = 2},
     {0},

@@ -261,6 +261,8 @@ static const char *argument_candidate(const struct command *command, unsigned in
             return command->words[own];
         own++;
     }
+    if (command->guest == GUEST_ABSENT)
+        return vm_absent_name(n - own);
     return command->guest == GUEST_NONE ? NULL : guest_name(n - own);
 }
 
