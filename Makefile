@@ -369,6 +369,16 @@ endef
 $(foreach t,$(HOST_TESTS),$(eval $(call host_rule,test_$t,tests/host/test_$t.c $(HOST_SRC_$t),$(HOST_LIBS_$t))))
 $(foreach t,$(HOST_FUZZ),$(eval $(call host_rule,fuzz_$t,tests/host/fuzz_$t.c tests/host/fuzz_main.c $(HOST_SRC_$t),$(HOST_LIBS_$t))))
 
+# ---- Measurements ------------------------------------------------------------------------------------
+
+KVM_SRC := $(addprefix tests/bench/kvm/,init.c vm.c)
+
+# The program that runs a virtual machine of Linux's KVM, to measure that beside Mica.
+$(O)/bench/kvm-init: $(KVM_SRC) tests/bench/kvm/vm.h $(O)/flags
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 -O2 $(WARN) -iquote . -static $(KVM_SRC) -o $@
+
 # ---- Checks ------------------------------------------------------------------------------------------
 
 SIZE_LIMIT := 524288
