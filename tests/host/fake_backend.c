@@ -114,6 +114,10 @@ void loop_timer_cancel(struct timer *timer)
 {
 }
 
+void loop_timer_stop(struct timer *timer)
+{
+}
+
 uint64_t fpu_host_mask(void)
 {
     return fake.fpu_mask;
