@@ -113,9 +113,9 @@ def stub_settings(case, stub):
     return {"kernel": f"{kind}.bin"} | STUB_DEFAULTS | own
 
 
-def stub_config(case):
-    """mica.conf for stub guests: they run unattended, and the machine powers off after the last."""
-    text = HOST_CONFIG
+def stub_sections(case):
+    """What mica.conf says of the stub guests: they run unattended."""
+    text = ""
     for stub in case.stubs:
         text += f"\n[guest {stub}]\n"
         text += "".join(f"{key} = {value}\n" for key, value in stub_settings(case, stub).items())
@@ -141,11 +141,10 @@ def make_guests(case, work):
     folder = work / "guests"
     folder.mkdir()
     files = guest_files(case)
-    if "conf" in case.keys:
-        files.pop("mica.conf", None)
-        (folder / "mica.conf").write_text(case.get("conf").strip() + "\n")
-    elif case.stubs:
-        (folder / "mica.conf").write_text(stub_config(case))
+    own = files.pop("mica.conf", None)
+    if own or case.get("conf") or case.stubs:
+        config = case.get("conf") or (own.read_text() if own else HOST_CONFIG)
+        (folder / "mica.conf").write_text(config.strip() + "\n" + stub_sections(case))
     for name, path in files.items():
         shutil.copyfile(path, folder / name)
     for word in case.words("damaged"):
