@@ -201,7 +201,7 @@ HOST_BIN := $(HOST_TESTS:%=$(O)/host/test_%) $(HOST_FUZZ:%=$(O)/host/fuzz_%)
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all image run debug test test-host test-vm check format stats clean help FORCE
+.PHONY: all image run debug test test-host test-vm bench-quick check format stats clean help FORCE
 
 all: $(O)/BOOTX64.EFI $(O)/mica.elf $(O)/mica.dis $(STUB_BIN) $(O)/lock.efi ## build the loader, the hypervisor and the guests
 	@size $(O)/mica.elf
@@ -230,6 +230,9 @@ test-vm: all build/guests/debian/mica.conf ## the tests that run in the emulator
 
 test-host: host-tests ## the tests that run on this machine
 	@tests/run --build $(O) --only host --host $(HOST_BIN)
+
+bench-quick: all ## what exits cost, in instructions, against the budgets
+	@tests/run --build $(O) --only vm bench; status=$$?; tests/bench/collect.py --build $(O); exit $$status
 
 .PHONY: host-tests
 host-tests: $(HOST_BIN)

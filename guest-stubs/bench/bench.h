@@ -16,6 +16,8 @@ struct samples {
     uint64_t min, sum;
 };
 
+extern uint64_t empty_cost; /* of a measurement of nothing */
+
 void samples_add(struct samples *samples, uint64_t ticks);
 void samples_print(const char *name, const struct samples *samples);
 
@@ -34,6 +36,12 @@ void measure_instructions(void);
 void measure_xapic(void);
 void measure_x2apic(void);
 void measure_ipi(void);
+/* With so many vCPUs. */
+void measure_switch(unsigned int vcpus);
+
+/* Starts the CPU with this APIC id, which runs the function again and again.  False: it has not
+ * come. */
+bool start_cpu(uint32_t id, void (*function)(void));
 
 extern uint32_t apic_is_x2;
 /* Of the local APIC, in either mode: `reg` is the page's offset. */

@@ -18,12 +18,17 @@
  *   ipi-receive   the receiver is, until its handler begins
  *   ipi           from before the write of the ICR to the handler's first instruction
  *
+ * With switch=N on its command line it measures another thing alone, of N vCPUs on one CPU:
+ *
+ *   switch        from the last instruction of one to the first of the next, whose turn it is
+ *
  * It checks nothing: figures are judged by who started it.
  */
 #include "guest-stubs/bench/bench.h"
 
 #include "guest-stubs/lib/apic.h"
 #include "guest-stubs/lib/cpu.h"
+#include "guest-stubs/lib/options.h"
 #include "guest-stubs/lib/stub.h"
 #include "guest-stubs/lib/trap.h"
 
@@ -44,7 +49,7 @@ uint64_t op_mov_cr4(uint64_t round);
 uint64_t op_touch_page(uint64_t round);
 void gp_handler(void);
 
-static uint64_t empty;
+uint64_t empty_cost;
 
 /* ---- Measuring --------------------------------------------------------------------------------
  */
@@ -80,7 +85,7 @@ void measure(const struct operation *operation)
     for (uint64_t round = 0; round < ROUNDS; round++) {
         uint64_t ticks = operation->run(round);
 
-        samples_add(&samples, ticks > empty ? ticks - empty : 0);
+        samples_add(&samples, ticks > empty_cost ? ticks - empty_cost : 0);
     }
     samples_print(operation->name, &samples);
 }
@@ -92,7 +97,7 @@ static void measure_empty(void)
     for (uint64_t round = 0; round < ROUNDS; round++)
         samples_add(&samples, op_empty(round));
     samples_print("empty", &samples);
-    empty = samples.min;
+    empty_cost = samples.min;
 }
 
 void set_handler(unsigned int vector, void (*handler)(void))
@@ -141,11 +146,15 @@ void stub_main(void)
 {
     outb(PIC_MASTER + 1, 0xff);
     outb(PIC_SLAVE + 1, 0xff);
-    measure_empty();
-    measure_instructions();
-    measure_xapic();
-    measure_x2apic();
-    measure_ipi();
+    if (option("switch", 0)) {
+        measure_switch((unsigned int)option("switch", 0));
+    } else {
+        measure_empty();
+        measure_instructions();
+        measure_xapic();
+        measure_x2apic();
+        measure_ipi();
+    }
     print("bench end\n");
     leave(EXIT_PASSED);
 }

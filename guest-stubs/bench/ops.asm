@@ -236,8 +236,7 @@ op_hlt_count:
 ; ---- An interrupt from one CPU to another -------------------------------------------------------------------
 ;
 ; Both note the TSC in every round of their waiting.  An emulator that runs one CPU at a time changes over at
-; PAUSE; the receiver's time then begins where the sender's ends.  LFENCE is left out there: what is counted
-; are instructions.
+; PAUSE; the receiver's time then begins where the sender's ends.
 
 ; The ticks that the sender is away for.  On return all of `ipi` is set.
 op_ipi_send:
@@ -253,6 +252,7 @@ op_ipi_send:
     BEGIN VEC_IPI
     mov [rdi + LAPIC_ICR], eax
 .sent:
+    lfence
     rdtsc
     mov r9d, eax
     sub r9d, r8d
