@@ -340,6 +340,8 @@ static const struct msr_policy common[] = {
 };
 
 static const struct msr_policy amd[] = {
+    /* The counters that every AMD CPU has, whatever its CPUID says: they stand still. */
+    {MSR_K7_EVNTSEL0, MSR_K7_PERFCTR3, read_zero, write_ignored},
     {MSR_SYSCFG, MSR_SYSCFG, read_zero, write_ignored},
     {MSR_HWCR, MSR_HWCR, read_hwcr, write_hwcr},
     {MSR_NB_CFG, MSR_NB_CFG, read_zero, write_ignored},

@@ -128,6 +128,8 @@ static void test_hidden(void)
     CHECK(!rd(MSR_VM_HSAVE_PA, &value) && vcpu->exception.vector == VEC_GP,
           "the host save area is nobody's business");
     CHECK(wr(MSR_HWCR, 0) && !(get(MSR_HWCR) & HWCR_TLBCACHEDIS), "AMD's MSRs are there for AMD");
+    CHECK(wr(MSR_K7_EVNTSEL0, 0x430076) && get(MSR_K7_EVNTSEL0) == 0 && get(MSR_K7_PERFCTR3) == 0,
+          "the counters that every AMD CPU has stand still");
     host_cpuid.vendor = VENDOR_INTEL;
     CHECK(!rd(MSR_HWCR, &value), "and not for Intel");
     CHECK(!wr(MSR_EFER, EFER_SVME) && wr(MSR_EFER, get(MSR_EFER) | EFER_SCE), "EFER is checked");
