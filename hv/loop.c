@@ -12,6 +12,7 @@
 #include "hv/cpu_work.h"
 #include "hv/errno.h"
 #include "hv/panic.h"
+#include "hv/string.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
@@ -177,37 +178,50 @@ static bool may_run(const struct vcpu *vcpu)
            !__atomic_load_n(&vcpu->vm->due, __ATOMIC_RELAXED);
 }
 
-/* Somebody waits at a busy CPU: one that sleeps may steal it. */
-static void rouse_idle(const struct hv_cpu *busy)
+/* Somebody waits at a busy CPU: one that sleeps, and that it may use, may steal it. */
+static void rouse_idle(const struct hv_cpu *busy, const uint64_t cpus[SCHED_MAX_CPUS / 64])
 {
     for (unsigned int i = 0; i < cpu_count; i++) {
         struct cpu *cpu = cpu_by_index(i);
 
-        if (cpu->hv != busy && __atomic_load_n(&cpu->shared.away, __ATOMIC_RELAXED) == CPU_ASLEEP) {
+        if (cpu->hv != busy && cpus[i / 64] >> (i % 64) & 1 &&
+            __atomic_load_n(&cpu->shared.away, __ATOMIC_RELAXED) == CPU_ASLEEP) {
             loop_post(cpu, WORK_SCHED);
             return;
         }
     }
 }
 
+/* Who has to wait now that this one has been woken: itself, or the one that it displaces. */
+static const struct sched_entity *left_waiting(const struct vcpu *vcpu, bool decide)
+{
+    const struct sched_entity *left = decide ? vcpu->sched.queue->current : &vcpu->sched;
+
+    return left && !left->realtime && (decide || left->state == SCHED_WAITING) ? left : NULL;
+}
+
 void loop_wake(struct vcpu *vcpu)
 {
+    uint64_t cpus[SCHED_MAX_CPUS / 64] = {0}; /* where the one that has to wait may run */
+    const struct sched_entity *left;
     struct hv_cpu *hv;
-    bool decide, waits;
+    bool decide;
 
     if (vcpu == this_cpu()->hv->running) /* it looks at its requests before the next entry */
         return;
     hv = lock_home(vcpu);
     decide =
         may_run(vcpu) && vcpu->sched.state == SCHED_SLEEPING && sched_wake(&vcpu->sched, time_ns());
-    waits = vcpu->sched.state == SCHED_WAITING;
+    left = left_waiting(vcpu, decide);
+    if (left)
+        memcpy(cpus, left->cpus, sizeof(cpus));
     spin_unlock(&hv->queue_lock);
     if (decide)
         loop_post(hv->cpu, WORK_SCHED);
-    else if (!waits)
+    else if (!left)
         smp_kick(hv->cpu);
-    if ((decide || waits) && __atomic_load_n(&hv->running, __ATOMIC_RELAXED))
-        rouse_idle(hv); /* it, or the one that it displaces, waits there */
+    if (left && __atomic_load_n(&hv->running, __ATOMIC_RELAXED))
+        rouse_idle(hv, cpus);
 }
 
 /* Is it on no CPU, neither running nor loaded? */
