@@ -11,6 +11,7 @@ OBJCOPY := objcopy
 O := build
 PLATFORM := qemu-svm
 GUESTS := build/guests/debian
+DEBIAN := build/guests/debian/mica.conf build/guests/debian-two/mica.conf
 RUN :=
 
 Q := $(if $(V),,@)
@@ -212,20 +213,20 @@ $(O)/mica.img: $(O)/BOOTX64.EFI $(O)/mica.elf build/guests/debian/mica.conf tool
 	$(call say,IMAGE,$@)
 	$(Q)tools/image --build $(O) --guests build/guests/debian --output $@
 
-build/guests/debian/mica.conf: tools/guest-debian | $(O)/setup.done
+$(DEBIAN) &: tools/guest-debian | $(O)/setup.done
 	$(Q)tools/guest-debian
 
-run: all $(filter build/guests/debian/mica.conf,$(GUESTS)/mica.conf) ## boot it: PLATFORM=qemu-svm bochs-vmx bochs-svm qemu-kvm
+run: all $(filter $(DEBIAN),$(GUESTS)/mica.conf) ## boot it: PLATFORM=qemu-svm bochs-vmx bochs-svm qemu-kvm
 	@tools/run --build $(O) --platform $(PLATFORM) --guests $(GUESTS) $(RUN)
 
-debug: all $(filter build/guests/debian/mica.conf,$(GUESTS)/mica.conf) ## the same on qemu-svm, waiting for gdb
+debug: all $(filter $(DEBIAN),$(GUESTS)/mica.conf) ## the same on qemu-svm, waiting for gdb
 	@echo 'In another terminal: gdb $(O)/mica.debug.elf -ex "target remote :1234" -ex "hbreak hv_main" -ex continue'
 	@tools/run --build $(O) --guests $(GUESTS) $(RUN) -- -s -S
 
-test: all host-tests build/guests/debian/mica.conf ## every test: on this machine and in the emulators
+test: all host-tests $(DEBIAN) ## every test: on this machine and in the emulators
 	@tests/run --build $(O) --host $(HOST_BIN)
 
-test-vm: all build/guests/debian/mica.conf ## the tests that run in the emulators
+test-vm: all $(DEBIAN) ## the tests that run in the emulators
 	@tests/run --build $(O) --only vm
 
 test-host: host-tests ## the tests that run on this machine
