@@ -202,7 +202,7 @@ HOST_BIN := $(HOST_TESTS:%=$(O)/host/test_%) $(HOST_FUZZ:%=$(O)/host/fuzz_%)
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all image run debug test test-host test-vm bench-quick check format stats clean help FORCE
+.PHONY: all image run debug test test-host test-vm bench bench-quick check format stats clean help FORCE
 
 all: $(O)/BOOTX64.EFI $(O)/mica.elf $(O)/mica.dis $(STUB_BIN) $(O)/lock.efi ## build the loader, the hypervisor and the guests
 	@size $(O)/mica.elf
@@ -231,6 +231,10 @@ test-vm: all $(DEBIAN) ## the tests that run in the emulators
 
 test-host: host-tests ## the tests that run on this machine
 	@tests/run --build $(O) --only host --host $(HOST_BIN)
+
+bench: all $(O)/bench/kvm-init $(DEBIAN) ## bench-quick, boots, and KVM beside: tables and a picture
+	@tests/run --build $(O) --only vm bench boot-cost; status=$$?; tests/bench/peers --build $(O) || status=1; \
+	 tests/bench/collect.py --build $(O) && tests/bench/report.py --build $(O) && exit $$status
 
 bench-quick: all ## what exits cost, in instructions, against the budgets
 	@tests/run --build $(O) --only vm bench; status=$$?; tests/bench/collect.py --build $(O); exit $$status

@@ -1,0 +1,276 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Makes build/bench.md and build/bench.svg of the figures in build/bench.json.
+
+--readme puts the first table into README.md, between the lines that mark its place, and the picture beside
+this file, where README shows it.  Nothing is measured here and no figure is kept: what has no run shows "-".
+"""
+
+import argparse
+import math
+import shutil
+import sys
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import figures
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+CASE = "bench"  # of Mica's runs: the one whose like KVM has run
+OPERATIONS = {
+    "cpuid": "CPUID",
+    "hypercall": "hypercall, unknown number",
+    "rdmsr-apicbase": "RDMSR of the APIC base",
+    "rdmsr-unknown": "RDMSR of an unknown MSR, with #GP",
+    "wrmsr-efer": "WRMSR EFER, unchanged",
+    "wbinvd": "WBINVD",
+    "in-pic": "IN from the interrupt controller",
+    "out-none": "OUT to a port without a device",
+    "in-lsr": "UART line-status read",
+    "mmio-read-none": "MMIO read without a device",
+    "mmio-write-none": "MMIO write without a device",
+    "xapic-eoi": "xAPIC: EOI",
+    "xapic-timer": "xAPIC: arm the timer",
+    "xapic-self-ipi": "xAPIC: self-IPI, handler, EOI",
+    "x2apic-id": "x2APIC: read the id",
+    "x2apic-eoi": "x2APIC: EOI",
+    "x2apic-self-ipi": "x2APIC: self-IPI, handler, EOI",
+    "hlt-timer": "HLT until a timer, beyond its time",
+    "mov-cr4": "MOV to CR4, unchanged",
+    "touch-page": "first touch of a 4 KiB page",
+}
+NO_EXIT = 50  # fewer instructions than the shortest exit takes
+INCOMPARABLE = {"hlt-timer"}  # the notes say why
+MARKS = ("<!-- bench: written by tests/bench/report.py -->", "<!-- bench: end -->")
+
+INTRODUCTION = """# What an exit costs
+
+Instructions from just before an operation of the guest to just after it, less those of an empty measurement;
+the least of 1,000 rounds. One payload (`guest-stubs/bench`) ran on the bare machine, under Mica and under
+Linux's KVM, in the same emulators with one CPU, whose TSC counts instructions: the figures are the same on
+every machine. `mitigations = off` in Mica, `mitigations=off` in Linux.
+"""
+
+HEADLINE = """## VT-x and AMD-V under Bochs
+
+Both emulated CPUs give the length of an instruction that exits, as all but the oldest real ones do: this is
+the comparison that holds for users.
+"""
+
+QEMU = """## AMD-V under QEMU
+
+QEMU's AMD-V gives no next RIP. KVM runs its instruction emulator for each exit there, which no user of real
+hardware meets: these ratios are no merit of Mica's.
+"""
+
+BOOT = """## A boot of Debian
+
+Debian's vmlinux, started by its PVH entry with 512 MiB, on qemu-svm: instructions from the first entry to the line
+by which userspace says that it is there.
+"""
+
+EXITS = {
+    "mmio": "16,384 are the search of 0xa0000 to 0xdffff for tables: a read-only page of ones there would remove them",
+    "io": "with a console two for each character, of which one polls the UART: a virtio console has none",
+    "cpuid": "feature detection, and as the instruction that serializes before code is patched",
+    "wrmsr": "the timer's deadline and the local APIC's EOI: paravirtual EOI removes the second",
+    "host event": "interrupts of the physical machine, above all Mica's own timer",
+}
+
+NOTES = """## What these figures are not
+
+- Instructions are not cycles. What the transition between guest and hypervisor itself takes on real hardware, caches
+  and the TLB are measured by none of this.
+- KVM's OUT, UART and MMIO rows without a device include the way to its user-space program and back, which is
+  where its users' devices are; Mica's devices are in the hypervisor. The program (`tests/bench/kvm`) does next to
+  nothing there: a full one costs more.
+- HLT cannot be compared: KVM arms a deadline timer early and spins until the time has come, and polls for a while
+  before a halted vCPU's thread sleeps. That takes away latency and costs instructions which this does not count.
+- First touch of a page: KVM gives memory when it is touched, Mica before the guest starts.
+- One instruction of the emulators' bare machine counts as 1, whatever it would cost in silicon.
+"""
+
+
+def find(runs, system, platform, mitigations=None):
+    """The operations of one run; {} if there is none."""
+    for run in runs:
+        if (run["system"], run["platform"], run.get("case", CASE)) == (system, platform, CASE):
+            if mitigations in (None, run.get("mitigations")):
+                return run["operations"]
+    return {}
+
+
+def cost(operations, name):
+    return operations.get(name, {}).get("min")
+
+
+# ---- Tables ----------------------------------------------------------------------------------------
+
+
+def number(value):
+    return "-" if value is None else f"{value:,}"
+
+
+def ratio(name, ours, theirs):
+    """How many times ours theirs is, where both take an exit and pay for the same."""
+    if None in (ours, theirs) or name in INCOMPARABLE:
+        return "-"
+    return f"{theirs / ours:.1f}" if min(ours, theirs) >= NO_EXIT else "no exit"
+
+
+def table(heads, rows):
+    lines = ["| " + " | ".join(heads) + " |", "|---|" + "--:|" * (len(heads) - 1)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
+
+
+def beside(runs, platform, name):
+    """The three cells of one platform."""
+    ours, theirs = cost(find(runs, "mica", platform, "off"), name), cost(find(runs, "kvm", platform), name)
+    return [number(ours), number(theirs), ratio(name, ours, theirs)]
+
+
+def compare(runs, platforms, heads):
+    bare = find(runs, "bare", "qemu-svm")
+    rows = []
+    for name, title in OPERATIONS.items():
+        cells = [cell for platform in platforms for cell in beside(runs, platform, name)]
+        rows.append([title, number(cost(bare, name)), *cells])
+    return table(["operation", "bare", *heads], rows)
+
+
+def headline_table(runs):
+    heads = ["Mica, VT-x", "KVM, VT-x", "times", "Mica, AMD-V", "KVM, AMD-V", "times"]
+    return compare(runs, ("bochs-vmx", "bochs-svm"), heads)
+
+
+def other_tables(runs):
+    """What Mica has been measured at beside: a table for each such case."""
+    runs = [run for run in runs if run["system"] == "mica" and "boot" not in run]
+    cases = {(run["case"], run["mitigations"]) for run in runs} - {(CASE, "off")}
+    for case in sorted(cases):
+        columns = {run["platform"]: run["operations"] for run in runs if (run["case"], run["mitigations"]) == case}
+        names = dict.fromkeys(name for operations in columns.values() for name in operations if name != "empty")
+        if case[0] != CASE:
+            names = [name for name in names if name not in OPERATIONS]
+        rows = [
+            [OPERATIONS.get(name, name), *(number(cost(columns.get(platform, {}), name)) for platform in figures.PLATFORMS)]
+            for name in names
+        ]
+        yield f"### `{case[0]}`, mitigations {case[1]}\n\n" + table(["what", *figures.PLATFORMS], rows)
+
+
+def boot_tables(runs):
+    """Boots of Debian: both sides' instructions, and the guest's exits."""
+    boots = {run["case"]: run["boot"] for run in runs if "boot" in run}
+    if not boots:
+        return
+    rows = []
+    for case, boot in boots.items():
+        share = f"{100 * boot['hypervisor'] / boot['guest']:.1f}%"
+        rows.append([case, number(boot["guest"]), number(boot["hypervisor"]), share, number(boot["entries"])])
+    yield BOOT + "\n" + table(["case", "the guest's instructions", "Mica's", "share", "entries"], rows)
+    kinds = sorted({kind for boot in boots.values() for kind in boot["exits"]})
+    kinds.sort(key=lambda kind: -max(boot["exits"].get(kind, 0) for boot in boots.values()))
+    rows = [[kind, *(number(boot["exits"].get(kind, 0)) for boot in boots.values()), EXITS.get(kind, "")] for kind in kinds]
+    yield "Exits of these boots:\n\n" + table(["kind", *boots, "what most of them are"], rows)
+
+
+def report(runs):
+    parts = [INTRODUCTION, HEADLINE, headline_table(runs), QEMU]
+    parts.append(compare(runs, ("qemu-svm",), ["Mica", "KVM", "times"]))
+    others = list(other_tables(runs))
+    parts += ["## Mica alone\n", *others] if others else []
+    parts += boot_tables(runs)
+    return "\n".join([*parts, NOTES])
+
+
+# ---- The picture -----------------------------------------------------------------------------------
+
+# In this order in each row: system, platform, what the legend says, class
+BARS = (
+    ("mica", "bochs-vmx", "Mica, VT-x", "m1"),
+    ("mica", "bochs-svm", "Mica, AMD-V", "m2"),
+    ("kvm", "bochs-vmx", "KVM, VT-x", "k1"),
+    ("kvm", "bochs-svm", "KVM, AMD-V", "k2"),
+)
+STYLE = """
+  text { font: 12px sans-serif; fill: #24292f; } .value { font-size: 9px; } .small { font-size: 11px; }
+  .grid { stroke: #8c959f; stroke-opacity: .4; } .m1 { fill: #0a7d5a; } .m2 { fill: #35b58b; }
+  .k1 { fill: #6e7781; } .k2 { fill: #a0a8b0; }
+  @media (prefers-color-scheme: dark) {
+    text { fill: #e6edf3; } .m1 { fill: #2ea882; } .m2 { fill: #7ddbb9; } .k1 { fill: #8b949e; } .k2 { fill: #5c656e; }
+  }
+"""
+WIDTH, LEFT, TOP = 880, 250, 62
+BAR, ROW = 9, 46
+AXIS = (10, 10000)  # the scale is logarithmic
+
+
+def place(value):
+    """Where on the axis a figure ends, in pixels from its begin."""
+    low, high = map(math.log10, AXIS)
+    return max(0.0, (math.log10(max(value, 1)) - low) / (high - low)) * (WIDTH - LEFT - 70)
+
+
+def text(x, y, words, extra=""):
+    return f'<text x="{x:.0f}" y="{y:.0f}" {extra}>{escape(words)}</text>'
+
+
+def draw_row(runs, name, y):
+    yield text(LEFT - 8, y + 2 * BAR + 4, OPERATIONS[name], 'text-anchor="end"')
+    for index, (system, platform, _, kind) in enumerate(BARS):
+        value, top = cost(find(runs, system, platform), name), y + index * BAR
+        if value is not None:
+            yield f'<rect x="{LEFT}" y="{top}" width="{place(value):.1f}" height="{BAR - 1}" class="{kind}"/>'
+            yield text(LEFT + place(value) + 4, top + BAR - 1, f"{value:,}", 'class="value"')
+
+
+def draw_legend():
+    yield text(8, 18, "Instructions of an exit and back, emulated by Bochs (logarithmic scale, less is better)")
+    for index, (_, _, title, kind) in enumerate(BARS):
+        x = LEFT + index * 130
+        yield f'<rect x="{x}" y="28" width="10" height="10" class="{kind}"/>' + text(x + 15, 37, title, 'class="small"')
+
+
+def draw_grid(bottom):
+    for value in (10**power for power in range(1, 5)):
+        x = LEFT + place(value)
+        yield f'<line x1="{x:.1f}" y1="{TOP - 8}" x2="{x:.1f}" y2="{bottom}" class="grid"/>'
+        yield text(x, TOP - 11, f"{value:,}", 'text-anchor="middle" class="value"')
+
+
+def picture(runs):
+    height = TOP + ROW * len(OPERATIONS)
+    parts = [*draw_legend(), *draw_grid(height - 6)]
+    for index, name in enumerate(OPERATIONS):
+        parts += draw_row(runs, name, TOP + index * ROW)
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}">'
+    return "\n".join([head, f"<style>{STYLE}</style>", *parts, "</svg>"]) + "\n"
+
+
+# ---- Start -----------------------------------------------------------------------------------------
+
+
+def update_readme(runs, svg):
+    readme = ROOT / "README.md"
+    before, _, rest = readme.read_text().partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    readme.write_text(f"{before}{MARKS[0]}\n{headline_table(runs)}{MARKS[1]}{after}")
+    shutil.copyfile(svg, ROOT / "tests/bench/bench.svg")
+
+
+def main():
+    parser = argparse.ArgumentParser(description="make tables and a picture of build/bench.json")
+    parser.add_argument("--build", type=Path, default=ROOT / "build", metavar="DIR")
+    parser.add_argument("--readme", action="store_true", help="put them into README.md too")
+    options = parser.parse_args()
+    runs = figures.read_json(options.build / "bench.json")
+    (options.build / "bench.md").write_text(report(runs))
+    (options.build / "bench.svg").write_text(picture(runs))
+    if options.readme:
+        update_readme(runs, options.build / "bench.svg")
+
+
+main()
