@@ -29,7 +29,7 @@ IMAGE_SRC += $(addprefix arch/svm/,enter.asm caps.c decode.c inject.c npt.c svm.
 IMAGE_SRC += $(addprefix hv/,backend.c board.c bus.c config.c config_key.c console.c console_irq.c \
             emul_cpuid.c emul_cr.c emul_exception.c emul_io.c emul_mem.c emul_msr.c exit.c \
             guest_mem.c heap.c host.c insn.c insn_exec.c intr.c layout.c log.c loop.c main.c mem.c module.c \
-            panic.c printf.c sched.c slat.c string.c symbols.c timer.c trace.c vcpu.c vm.c \
+            panic.c printf.c sched.c scrollback.c slat.c string.c symbols.c timer.c trace.c vcpu.c vm.c \
             vm_boot.c vm_memory.c vm_table.c)
 IMAGE_SRC += $(addprefix hv/load/,acpi.c elf.c flat.c linux.c load.c multiboot.c pvh.c)
 IMAGE_SRC += $(addprefix hv/vdev/,vcmos.c vcmos_date.c vfwcfg.c vi8042.c vioapic.c vlapic.c vlapic_regs.c \
@@ -107,7 +107,9 @@ HOST_SRC_json := hv/monitor/json.c hv/printf.c
 HOST_TESTS += trace
 HOST_SRC_trace := hv/trace.c
 HOST_TESTS += console
-HOST_SRC_console := hv/console.c hv/printf.c hv/vdev/vuart.c
+HOST_SRC_console := hv/console.c hv/printf.c hv/scrollback.c hv/vdev/vuart.c
+HOST_TESTS += scrollback
+HOST_SRC_scrollback := hv/scrollback.c
 HOST_TESTS += acpi_tables
 HOST_SRC_acpi_tables := drivers/acpi_tables.c
 HOST_TESTS += rtc

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The physical console: rings between the UART, the guests, the monitor and the log.  It moves
- * bytes and ends lines; what a line typed at the prompt means, the monitor knows.
+ * The physical console: between the UART, the guests, the monitor, the log and the mirror.  It
+ * moves bytes and ends lines; what a line typed at the prompt means, the monitor knows.
  *
  * One lock serialises everything here, the interrupt handler included.  It is taken below a VM's
- * lock and never held while a function of a guest or of the monitor is called.
+ * lock and never held while a function of a guest, of the monitor or of the mirror is called.
+ * Below it each guest has a lock of its own for what it has written, the only one that a guest
+ * takes whom nobody watches.
  */
 #include "hv/console.h"
 
 #include "drivers/uart16550.h"
 #include "hv/monitor/monitor.h"
 #include "hv/printf.h"
-#include "hv/spinlock.h"
 #include "hv/string.h"
 
 #define HOST_RING   32768u
@@ -20,7 +21,11 @@
 /* Guests' bytes wait in their own rings while this many are before them, so that what the monitor
  * and the log have to say is not far behind. */
 #define OUT_LOW_WATER 32u
-#define MONITOR_BYTES 128u /* bytes for the monitor a round */
+#define OUT_LINE      1024u /* a guest's line takes less, its name and the prompt included */
+#define MONITOR_BYTES 128u  /* bytes for the monitor a round */
+/* Of what came before a guest is watched, it is shown so much. */
+#define SCREEN_LINES 24u
+#define SCREEN_BYTES (80 * SCREEN_LINES)
 
 static struct {
     struct spinlock lock;
@@ -32,8 +37,9 @@ static struct {
     struct guest_console *attached;  /* a null pointer: the monitor */
     struct guest_console *last;      /* attached before the monitor was */
     struct guest_console *next_line; /* whose turn it is to show a line */
+    bool all;                        /* the monitor is, and all guests' lines are shown */
+    bool lines;                      /* some guest may have a whole line to show */
     unsigned int refused;            /* guests whose ring was full */
-    bool lines;                      /* a guest that is not attached may have a whole line */
     uint32_t given;                  /* bytes that guests' receivers took */
     uint32_t given_when_half;        /* the same when the input ring was last half full */
     bool escape_fresh;               /* Ctrl-] was the last key: a second one is for the guest */
@@ -42,7 +48,18 @@ static struct {
     char prompt[PROMPT_SIZE];
     size_t prompt_size;
     void (*post_work)(void);
+    void (*mirror)(bool now); /* a null pointer: there is none */
+    uint32_t mirrored;        /* place in `out` up to which it has everything */
+    bool mirror_awake;        /* it will take until there is nothing */
+    bool mirror_called;       /* console_work() is to wake it */
+    bool panic;
 } con;
+
+/* The serial line, if it is there and used. */
+static bool serial(void)
+{
+    return con.uart.present && !con.off;
+}
 
 /* ---- Bytes to the line; all with the lock held ---------------------------------------------- */
 
@@ -50,7 +67,7 @@ static void emit(uint8_t byte)
 {
     uint8_t oldest;
 
-    if (!ring_room(&con.out) && ring_take(&con.out, &oldest))
+    if (!ring_room(&con.out) && ring_take(&con.out, &oldest) && serial())
         uart16550_put_polled(&con.uart, oldest);
     ring_put(&con.out, byte);
     if (byte != '\r')
@@ -90,60 +107,85 @@ static void end_line(void)
 
 /* ---- Guests' output ------------------------------------------------------------------------- */
 
-/* How many bytes of a guest that is not attached make a line, its end included; 0: it is still
- * open. */
-static uint32_t whole_line(struct guest_console *guest)
+/*
+ * Is a byte text or a control character, rather than a part of a sequence that would move the
+ * cursor, change colours or ask the terminal something?
+ */
+static bool is_plain(uint8_t *state, uint8_t byte)
 {
-    uint32_t used = ring_used(&guest->out);
+    enum { TEXT, ESCAPE, SEQUENCE, STRING };
+    uint8_t was = *state;
 
-    for (; guest->scanned < used; guest->scanned++)
-        if (ring_peek(&guest->out, guest->scanned) == '\n' ||
-            guest->scanned + 1 >= GUEST_CONSOLE_LINE)
-            return guest->scanned + 1;
-    return 0;
+    if (byte == 0x1b) {
+        *state = ESCAPE;
+        return false;
+    }
+    if (byte < ' ' || was == TEXT) {
+        *state = TEXT;
+        return true;
+    }
+    if (was == SEQUENCE)
+        *state = byte >= 0x40 && byte <= 0x7e ? TEXT : SEQUENCE;
+    else if (was == ESCAPE && byte > '/')
+        *state = byte == '[' ? SEQUENCE : byte == ']' ? STRING : TEXT;
+    return false;
 }
 
-/*
- * What is printable of a line that is shown among others: no control characters, and no sequences
- * that would move the cursor or change colours.
- */
-static void emit_printable(struct guest_console *guest, uint32_t count)
+static bool is_shown(uint8_t *state, uint8_t byte, const char *controls)
 {
-    enum { TEXT, ESCAPE, SEQUENCE } state = TEXT;
-    uint8_t byte;
+    if (!is_plain(state, byte))
+        return false;
+    if (byte >= ' ')
+        return byte != 0x7f;
+    while (*controls && (uint8_t)*controls != byte)
+        controls++;
+    return *controls != '\0';
+}
 
-    while (count-- && ring_take(&guest->out, &byte)) {
-        if (state == SEQUENCE) {
-            state = byte >= 0x40 && byte <= 0x7e ? TEXT : SEQUENCE;
-        } else if (state == ESCAPE) {
-            state = byte == '[' ? SEQUENCE : TEXT;
-        } else if (byte == 0x1b) {
-            state = ESCAPE;
-        } else if ((byte >= ' ' && byte != 0x7f) || byte == '\t') {
-            emit(byte);
-        }
-    }
-    guest->scanned = 0;
+/* How many bytes of a guest make a line, its end included; 0: it is still open. */
+static uint32_t whole_line(struct guest_console *guest)
+{
+    uint32_t count;
+
+    spin_lock(&guest->lock);
+    count = scrollback_line(&guest->out, GUEST_CONSOLE_LINE);
+    if (!count && guest->out.shown < guest->ended)
+        count = (uint32_t)(guest->ended - guest->out.shown);
+    spin_unlock(&guest->lock);
+    return count;
+}
+
+static uint32_t take(struct guest_console *guest, uint8_t *bytes, uint32_t count)
+{
+    spin_lock(&guest->lock);
+    count = scrollback_take(&guest->out, bytes, count);
+    spin_unlock(&guest->lock);
+    return count;
 }
 
 static void show_line(struct guest_console *guest, uint32_t count)
 {
+    uint8_t bytes[GUEST_CONSOLE_LINE], state = 0;
+
+    count = take(guest, bytes, MIN(count, sizeof(bytes)));
     begin_line();
     emit_string("[");
     emit_string(guest->name);
     emit_string("] ");
-    emit_printable(guest, count);
+    for (uint32_t i = 0; i < count; i++)
+        if (is_shown(&state, bytes[i], "\t"))
+            emit(bytes[i]);
     end_line();
 }
 
-/* A line of one of the guests that are not attached, in turn; false when there is none. */
+/* A line of one of the guests, in turn; false when there is none. */
 static bool show_next_line(void)
 {
     struct guest_console *first = con.next_line ? con.next_line : con.guests;
     struct guest_console *guest = con.lines ? first : NULL;
 
     while (guest) {
-        uint32_t count = guest == con.attached ? 0 : whole_line(guest);
+        uint32_t count = whole_line(guest);
         struct guest_console *after = guest->next ? guest->next : con.guests;
         if (count) {
             con.next_line = after;
@@ -156,16 +198,26 @@ static bool show_next_line(void)
     return false;
 }
 
+/* The attached guest's bytes as they are; but what is shown again as text alone, or the terminal
+ * would answer old questions. */
+static bool show_attached(void)
+{
+    struct guest_console *guest = con.attached;
+    uint64_t place = guest->out.shown; /* only who has the console's lock moves it */
+    uint8_t bytes[OUT_LOW_WATER];
+    uint32_t count = take(guest, bytes, sizeof(bytes));
+
+    for (uint32_t i = 0; i < count; i++)
+        if (place + i >= guest->replayed || is_shown(&guest->text, bytes[i], "\b\t\n\r"))
+            emit(bytes[i]);
+    return count != 0;
+}
+
 static void fill_from_guests(void)
 {
-    uint8_t byte;
-
-    while (ring_used(&con.out) < OUT_LOW_WATER) {
-        if (con.attached && ring_take(&con.attached->out, &byte))
-            emit(byte);
-        else if (!show_next_line())
+    while (ring_used(&con.out) < OUT_LOW_WATER)
+        if (!(con.attached ? show_attached() : con.all && show_next_line()))
             return;
-    }
 }
 
 static bool next_byte(void *ctx, uint8_t *byte)
@@ -176,29 +228,23 @@ static bool next_byte(void *ctx, uint8_t *byte)
     return ring_take(&con.out, byte);
 }
 
-/* Nobody listens: what is written is gone. */
-static void discard_output(void)
-{
-    con.out.head = con.out.tail;
-    for (struct guest_console *guest = con.guests; guest; guest = guest->next) {
-        guest->out.head = guest->out.tail;
-        guest->scanned = 0;
-    }
-}
-
 static void push(void)
 {
-    if (con.off || !con.uart.present)
-        discard_output();
+    if (!serial() && con.mirror)
+        fill_from_guests();
+    else if (!serial())
+        con.out.head = con.out.tail; /* nobody listens: what is written is gone */
     else if (con.by_interrupt)
         uart16550_send(&con.uart);
     else
         uart16550_send_polled(&con.uart);
 }
 
+/* A guest whom nobody watches never waits. */
 static bool room_is_due(const struct guest_console *guest)
 {
-    return guest->refused && ring_room(&guest->out) >= GUEST_CONSOLE_RING / 2;
+    return guest->refused &&
+           (!guest->seen || scrollback_unshown(&guest->out) <= SCROLLBACK_SIZE / 2);
 }
 
 static void set_refused(struct guest_console *guest, bool refused)
@@ -224,6 +270,88 @@ static void post_work(void)
         con.post_work();
 }
 
+/*
+ * The mirror is called at most once until it has taken all.  Before there is a main loop that could
+ * do it, whoever writes does.
+ */
+static void unlock(void)
+{
+    bool mirror = con.mirror && !con.mirror_awake && con.mirrored != con.out.tail;
+    bool work = any_room_is_due() || (mirror && con.post_work);
+
+    con.mirror_awake |= mirror;
+    con.mirror_called |= mirror && con.post_work;
+    spin_unlock(&con.lock);
+    if (work)
+        post_work();
+    else if (mirror)
+        con.mirror(true);
+}
+
+static void push_and_unlock(void)
+{
+    push();
+    unlock();
+}
+
+/* ---- Who is watched; with the lock held ----------------------------------------------------- */
+
+static void set_seen(struct guest_console *guest)
+{
+    bool seen = (serial() || con.mirror) && (con.all || guest == con.attached);
+
+    spin_lock(&guest->lock);
+    if (seen && !guest->seen && con.all)
+        scrollback_skip(&guest->out, SCREEN_LINES, SCREEN_BYTES);
+    guest->seen = seen;
+    spin_unlock(&guest->lock);
+}
+
+static void set_all_seen(void)
+{
+    for (struct guest_console *guest = con.guests; guest; guest = guest->next)
+        set_seen(guest);
+    con.lines = true;
+}
+
+/* What of it was not shown yet will be, and at least the last lines. */
+static void replay(struct guest_console *guest)
+{
+    spin_lock(&guest->lock);
+    scrollback_rewind(&guest->out, SCREEN_LINES);
+    guest->replayed = guest->out.end;
+    guest->text = 0;
+    spin_unlock(&guest->lock);
+}
+
+static void attach(struct guest_console *guest)
+{
+    begin_line();
+    con.prompt_size = 0;
+    if (!guest && con.attached)
+        con.last = con.attached;
+    con.attached = guest;
+    if (guest) {
+        con.all = false;
+        emit_string("-- ");
+        emit_string(guest->name);
+        emit_string(" (Ctrl-] for the monitor) --\n");
+        replay(guest);
+    }
+    set_all_seen();
+}
+
+/* All guests' lines from now on, or nobody's. */
+static void show_all(bool all)
+{
+    begin_line();
+    con.prompt_size = 0;
+    con.all = all;
+    emit_string(all ? "-- all guests (Ctrl-] ends this) --\n"
+                    : "-- what guests write is kept --\n");
+    set_all_seen();
+}
+
 /* ---- For a VM ------------------------------------------------------------------------------- */
 
 void guest_console_add(struct guest_console *console, const char *name,
@@ -233,15 +361,12 @@ void guest_console_add(struct guest_console *console, const char *name,
 
     console->name = name;
     console->ops = *ops;
-    console->refused = false;
-    console->scanned = 0;
-    console->next = NULL;
-    ring_init(&console->out, console->out_bytes, GUEST_CONSOLE_RING);
     ring_init(&console->in, console->in_bytes, GUEST_CONSOLE_INPUT);
     spin_lock(&con.lock);
     while (*link)
         link = &(*link)->next;
     *link = console;
+    set_seen(console);
     spin_unlock(&con.lock);
 }
 
@@ -269,16 +394,22 @@ void guest_console_remove(struct guest_console *console)
 
 bool guest_console_put(struct guest_console *console, uint8_t byte)
 {
+    bool seen, taken, line;
+
+    spin_lock(&console->lock);
+    seen = console->seen;
+    taken = !seen || !scrollback_is_full(&console->out);
+    if (taken)
+        scrollback_put(&console->out, byte);
+    line = byte == '\n' || scrollback_unshown(&console->out) >= GUEST_CONSOLE_LINE;
+    spin_unlock(&console->lock);
+    if (!seen)
+        return true;
     spin_lock(&con.lock);
-    bool taken = ring_put(&console->out, byte);
     if (!taken)
         set_refused(console, true);
-    con.lines |= byte == '\n' || ring_used(&console->out) >= GUEST_CONSOLE_LINE;
-    push();
-    bool due = any_room_is_due();
-    spin_unlock(&con.lock);
-    if (due)
-        post_work();
+    con.lines |= line;
+    push_and_unlock();
     return taken;
 }
 
@@ -288,24 +419,33 @@ void guest_console_input_ready(struct guest_console *console)
         post_work();
 }
 
+/* What does not fit now follows later, behind lines of others. */
 void guest_console_flush(struct guest_console *console)
 {
     uint32_t count;
-    uint8_t byte;
 
     spin_lock(&con.lock);
+    console->ended = console->out.end;
     if (console == con.attached) {
-        while (ring_take(&console->out, &byte))
-            emit(byte);
+        while (ring_room(&con.out) > OUT_LINE && show_attached())
+            ;
         if (con.in_line)
             emit_string("\n");
     }
-    while ((count = whole_line(console)) != 0 || (count = ring_used(&console->out)) != 0)
+    while (con.all && ring_room(&con.out) > OUT_LINE && (count = whole_line(console)) != 0)
         show_line(console, count);
+    con.lines = true;
     console->in.head = console->in.tail;
     set_refused(console, false);
-    push();
-    spin_unlock(&con.lock);
+    push_and_unlock();
+}
+
+void guest_console_view(struct guest_console *console, struct guest_console_view *out)
+{
+    spin_lock(&console->lock);
+    out->kept = scrollback_kept(&console->out);
+    out->unshown = scrollback_unshown(&console->out);
+    spin_unlock(&console->lock);
 }
 
 /* ---- Input ---------------------------------------------------------------------------------- */
@@ -336,23 +476,6 @@ static void received(void *ctx, uint8_t byte)
         con.given_when_half = con.given;
 }
 
-/* With the lock held. */
-static void attach(struct guest_console *guest)
-{
-    begin_line();
-    con.prompt_size = 0;
-    if (!guest && con.attached)
-        con.last = con.attached;
-    con.attached = guest;
-    con.lines = true;
-    if (!guest)
-        return;
-    guest->scanned = 0;
-    emit_string("-- ");
-    emit_string(guest->name);
-    emit_string(" (Ctrl-] for the monitor) --\n");
-}
-
 enum input_step { INPUT_NOTHING, INPUT_MOVED, INPUT_PROMPT, INPUT_MONITOR };
 
 /* With the lock held: Ctrl-] leads to the monitor or back, and a second one right after to the
@@ -362,8 +485,11 @@ static enum input_step escape(void)
     bool twice = con.escape_fresh;
 
     con.escape_fresh = con.attached != NULL;
-    if (con.attached) {
-        attach(NULL);
+    if (con.attached || con.all) {
+        if (con.attached)
+            attach(NULL);
+        else
+            show_all(false);
         return INPUT_PROMPT;
     }
     if (con.last) {
@@ -461,8 +587,7 @@ static bool distribute_input(void)
     } while (step == INPUT_MOVED);
     if (!con.off)
         uart16550_resume(&con.uart);
-    push();
-    spin_unlock(&con.lock);
+    push_and_unlock();
     if (step == INPUT_MONITOR)
         monitor_input(bytes, count);
     else if (step == INPUT_PROMPT)
@@ -483,19 +608,30 @@ static void announce_room(void)
     }
 }
 
+static void wake_mirror(void)
+{
+    spin_lock(&con.lock);
+    bool called = con.mirror_called && con.mirror;
+    con.mirror_called = false;
+    spin_unlock(&con.lock);
+    if (called)
+        con.mirror(false);
+}
+
 void console_work(void)
 {
     while (distribute_input())
         ;
     announce_room();
+    wake_mirror();
 }
 
 void console_interrupt(void)
 {
     spin_lock(&con.lock);
     uart16550_interrupt(&con.uart);
-    bool work = ring_used(&con.in) || any_room_is_due();
-    spin_unlock(&con.lock);
+    bool work = ring_used(&con.in) != 0;
+    unlock();
     if (work)
         post_work();
 }
@@ -507,10 +643,23 @@ void console_attach(struct guest_console *console)
     spin_lock(&con.lock);
     attach(console);
     con.escape_fresh = false;
-    push();
-    spin_unlock(&con.lock);
+    push_and_unlock();
     if (!console)
         monitor_prompt();
+}
+
+void console_show_all(void)
+{
+    spin_lock(&con.lock);
+    if (con.attached)
+        attach(NULL);
+    show_all(true);
+    push_and_unlock();
+}
+
+bool console_shows_all(void)
+{
+    return con.all;
 }
 
 struct guest_console *console_attached(void)
@@ -529,8 +678,7 @@ void console_write(const char *text, size_t size)
 {
     spin_lock(&con.lock);
     emit_text(text, size);
-    push();
-    spin_unlock(&con.lock);
+    push_and_unlock();
 }
 
 void console_print(const char *format, ...)
@@ -550,8 +698,7 @@ void console_line(const char *text, size_t size)
     begin_line();
     emit_text(text, size);
     end_line();
-    push();
-    spin_unlock(&con.lock);
+    push_and_unlock();
 }
 
 void console_set_prompt(const char *text, size_t size)
@@ -567,23 +714,73 @@ void console_flush(void)
 {
     spin_lock(&con.lock);
     push();
-    uart16550_drain(&con.uart);
-    spin_unlock(&con.lock);
+    if (serial())
+        uart16550_drain(&con.uart);
+    unlock();
+    if (con.mirror)
+        con.mirror(true);
 }
 
 /* The rings may be in any state, but their indices are masked: at worst old bytes are seen again.
- */
+ * Nor is the mirror trusted: a fault of its own must not bring it here again. */
 void console_panic_write(const char *text, size_t size)
 {
+    void (*mirror)(bool now) = con.mirror;
     uint8_t byte;
 
+    con.panic = true;
+    con.mirror = NULL;
     for (unsigned int i = 0; i < HOST_RING && ring_take(&con.out, &byte); i++)
         uart16550_put_polled(&con.uart, byte);
-    for (size_t i = 0; i < size; i++) {
-        if (text[i] == '\n')
-            uart16550_put_polled(&con.uart, '\r');
-        uart16550_put_polled(&con.uart, (uint8_t)text[i]);
-    }
+    emit_text(text, size);
+    while (ring_take(&con.out, &byte))
+        uart16550_put_polled(&con.uart, byte);
+    if (mirror)
+        mirror(true);
+    con.mirror = mirror;
+}
+
+/* ---- The mirror ------------------------------------------------------------------------------ */
+
+/* What it finds in the line's ring, whose bytes stay there for a while when the line has had them.
+ */
+static uint32_t copy_for_mirror(uint8_t *bytes, uint32_t max)
+{
+    uint32_t count = 0;
+
+    if (con.out.tail - con.mirrored > HOST_RING)
+        con.mirrored = con.out.tail - HOST_RING; /* the line was faster */
+    while (count < max && con.mirrored != con.out.tail)
+        bytes[count++] = con.out.bytes[con.mirrored++ & con.out.mask];
+    return count;
+}
+
+/* Without a serial line what the mirror takes is what goes out. */
+uint32_t console_mirror_take(uint8_t *bytes, uint32_t max)
+{
+    uint32_t count;
+
+    if (con.panic)
+        return copy_for_mirror(bytes, max);
+    spin_lock(&con.lock);
+    if (!serial())
+        fill_from_guests();
+    count = copy_for_mirror(bytes, max);
+    if (!serial())
+        con.out.head = con.mirrored;
+    con.mirror_awake = count != 0;
+    spin_unlock(&con.lock);
+    if (any_room_is_due())
+        post_work();
+    return count;
+}
+
+void console_set_mirror(void (*mirror)(bool now))
+{
+    spin_lock(&con.lock);
+    con.mirror = mirror;
+    set_all_seen();
+    push_and_unlock();
 }
 
 /* ---- Start-up ------------------------------------------------------------------------------- */
@@ -593,17 +790,20 @@ void console_init(void)
     const struct uart16550_ops ops = {
         .next = next_byte, .has_room = has_room, .received = received};
 
+    con.all = true;
     ring_init(&con.out, con.out_bytes, HOST_RING);
     ring_init(&con.in, con.in_bytes, INPUT_RING);
     uart16550_init(&con.uart, UART16550_COM1, &ops);
 }
 
-void console_configure(bool com1)
+void console_configure(bool com1, bool framebuffer)
 {
     spin_lock(&con.lock);
     con.off = !com1;
-    push();
-    spin_unlock(&con.lock);
+    if (!framebuffer)
+        con.mirror = NULL;
+    set_all_seen();
+    push_and_unlock();
 }
 
 bool console_has_uart(void)
@@ -611,13 +811,18 @@ bool console_has_uart(void)
     return con.uart.present;
 }
 
-void console_start_interrupts(void (*post)(void))
+void console_start_interrupts(void)
 {
     spin_lock(&con.lock);
-    con.post_work = post;
     con.by_interrupt = true;
     uart16550_enable_interrupts(&con.uart);
-    spin_unlock(&con.lock);
-    if (ring_used(&con.in))
+    bool work = ring_used(&con.in) != 0;
+    unlock();
+    if (work)
         post_work();
+}
+
+void console_start_work(void (*post)(void))
+{
+    con.post_work = post;
 }

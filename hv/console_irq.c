@@ -25,12 +25,14 @@ static void post_work(void)
 
 void console_enable_interrupts(void)
 {
-    uint8_t vector = irq_alloc_vector();
+    uint8_t vector;
 
+    console_start_work(post_work);
     if (!console_has_uart()) {
         log_warn("console: no serial port at 0x%x", UART16550_COM1);
         return;
     }
+    vector = irq_alloc_vector();
     if (!vector)
         panic("console: no vector is free");
     irq_register(vector, interrupt, NULL);
@@ -38,5 +40,5 @@ void console_enable_interrupts(void)
         log_error("console: no i/o apic has the serial port's interrupt: output only");
         return;
     }
-    console_start_interrupts(post_work);
+    console_start_interrupts();
 }

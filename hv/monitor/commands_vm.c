@@ -58,17 +58,53 @@ static void list(const struct command_args *args)
         console_print("no guests\n");
 }
 
+static void console_row(struct vm *vm)
+{
+    const char *is = console_attached() == &vm->console        ? "attached"
+                     : console_last_attached() == &vm->console ? "Ctrl-] leads back"
+                                                               : "";
+    struct guest_console_view view;
+
+    guest_console_view(&vm->console, &view);
+    if (!json_is_on) {
+        console_print("%-16s %6u B %6u B  %s\n", vm_name(vm), view.kept, view.unshown, is);
+        return;
+    }
+    json_begin("console");
+    json_string("guest", vm_name(vm));
+    json_number("kept", view.kept);
+    json_number("unshown", view.unshown);
+    json_end();
+}
+
+static void list_consoles(void)
+{
+    if (!json_is_on)
+        console_print("%-16s %8s %8s\n", "GUEST", "KEPT", "NEW");
+    for (unsigned int i = 0; i < vm_count(); i++)
+        console_row(vm_by_index(i));
+    if (!json_is_on)
+        console_print("console GUEST shows what is new, and talks to it; console all shows every "
+                      "guest's lines%s\n",
+                      console_shows_all() ? " (as now)" : "");
+}
+
 static void console(const struct command_args *args)
 {
-    struct guest_console *to = args->vm ? &args->vm->console : console_last_attached();
+    struct vm *vm;
 
-    if (!to && vm_count() == 1)
-        to = &vm_by_index(0)->console;
-    if (to)
-        console_attach(to);
-    else
-        command_error("which guest?");
+    if (!args->count) {
+        list_consoles();
+    } else if (strcmp(args->words[0], "all") == 0) {
+        console_show_all();
+    } else {
+        vm = command_find_vm(args->words[0]);
+        if (vm)
+            console_attach(&vm->console);
+    }
 }
+
+static const char *const console_words[] = {"all", NULL};
 
 static void change(struct vm *vm, int (*function)(struct vm *, const char **), const char *done)
 {
@@ -151,8 +187,8 @@ static void inject(const struct command_args *args)
 
 const struct command vm_commands[] = {
     {"list", "", "the guests and what they are doing", list, .max = 0},
-    {"console", "[GUEST]", "talk to a guest; Ctrl-] returns to the monitor", console,
-     .guest = GUEST_OPTIONAL},
+    {"console", "[GUEST|all]", "talk to a guest, or see all; Ctrl-] returns; alone: what is new",
+     console, console_words, .guest = GUEST_OR_WORD, .max = 1},
     {"start", "GUEST", "start a guest from the beginning", start, .guest = GUEST_REQUIRED},
     {"pause", "GUEST", "stop its vcpus and its clock for a while", pause_vm,
      .guest = GUEST_REQUIRED},

@@ -235,7 +235,8 @@ static void test_start(void)
     console_write("one\ntwo\n", 8);
     CHECK(strcmp(sent, "one\r\ntwo\r\n") == 0, "text goes out polled, newlines as CR LF");
     polled = false;
-    console_start_interrupts(post_work);
+    console_start_work(post_work);
+    console_start_interrupts();
     console_write("three\n", 6);
     settle();
     CHECK(strcmp(sent, "one\r\ntwo\r\nthree\r\n") == 0, "and by interrupt");
@@ -341,7 +342,7 @@ static void test_mixed_lines(void)
 
 static void test_attached_output(void)
 {
-    static uint8_t bytes[50000];
+    static uint8_t bytes[200000];
     size_t done = 0;
     unsigned int refusals = 0;
 
@@ -370,9 +371,8 @@ static void test_attached_output(void)
     console_line("log 0", 5);
     put_string(&a, "root");
     settle();
-    CHECK(strcmp(sent, "login: \r\n[b] news\r\nlog 0\r\nroot") == 0 ||
-              strcmp(sent, "login: \r\nlog 0\r\n[b] news\r\nroot") == 0,
-          "others' lines stand on lines of their own beside it");
+    CHECK(strcmp(sent, "login: \r\nlog 0\r\nroot") == 0,
+          "lines of the log stand on lines of their own beside it, others' are kept");
     put_string(&a, "\r\n");
 }
 
@@ -452,7 +452,7 @@ static void test_flood(void)
 {
     unsigned int counts[3] = {0};
 
-    console_attach(NULL);
+    console_show_all();
     forget();
     for (int i = 0; i < 100000; i++)
         guest_console_put(&a.console, 'f');
@@ -469,6 +469,167 @@ static void test_flood(void)
     guest_console_flush(&a.console);
 }
 
+/* Nobody watches: kept, and never waited for; then shown to who attaches. */
+static void test_kept(void)
+{
+    struct guest_console_view view;
+    char expected[128] = "";
+    size_t size;
+
+    console_show_all();
+    type_string("\x1d");
+    CHECK(!console_shows_all() && !console_attached(), "Ctrl-] ends the show of all guests");
+    forget();
+    a.room_calls = 0;
+    for (int i = 0; i < 100000; i++)
+        if (!put_string(&a, i % 10 ? "kept" : "kept\r\n"))
+            break;
+    settle();
+    guest_console_view(&a.console, &view);
+    CHECK(view.kept == SCROLLBACK_SIZE && view.unshown == SCROLLBACK_SIZE,
+          "the newest of what it writes is kept");
+    CHECK(sent_size == 0 && a.room_calls == 0 && !a.console.refused,
+          "nothing is shown, and it never waits");
+    put_string(&a, "\r\n\x1b[31mred\x1b[0m\r\n\x1b]0;title\x07\x1b[6n# ");
+    console_attach(&a.console);
+    settle();
+    guest_console_view(&a.console, &view);
+    CHECK(strstr(sent, "kept\r\nred\r\n# ") && strlen(strstr(sent, "red")) == 7 && !view.unshown,
+          "who attaches sees it, as text alone");
+    CHECK(sent_size > SCROLLBACK_SIZE - 100 && !strncmp(strchr(sent, '\n') + 1, "keptkept", 8),
+          "from the first line that is whole");
+    put_string(&a, "\x1b[6n");
+    settle();
+    CHECK(strcmp(sent + sent_size - 4, "\x1b[6n") == 0, "then everything as it comes");
+    for (int i = 0; i < 30; i++) {
+        size = strlen(expected);
+        if (i >= 7)
+            snprintf(expected + size, sizeof(expected) - size, "%d\r\n", i);
+        snprintf(typed, sizeof(typed), "%d\r\n", i);
+        put_string(&a, typed);
+    }
+    put_string(&a, "$ ");
+    strcat(expected, "$ ");
+    console_attach(NULL);
+    forget();
+    console_attach(&a.console);
+    settle();
+    CHECK(strcmp(strchr(sent, '\n') + 1, expected) == 0, "and later the last 24 lines again");
+    put_string(&a, "\r\n");
+}
+
+/* A guest that waits goes on at once when nobody watches it any more. */
+static void test_left_while_full(void)
+{
+    console_attach(&a.console);
+    forget();
+    a.room_calls = 0;
+    while (guest_console_put(&a.console, 'x'))
+        ;
+    console_attach(NULL);
+    run_pending();
+    CHECK(a.room_calls == 1 && put_string(&a, "and on"), "who is left while it waits goes on");
+    console_show_all();
+    forget();
+    put_string(&a, "\nnew\n");
+    settle();
+    CHECK(sent_size < 80 * 24 + 100 && strstr(sent, "and on\r\n[a] new\r\n"),
+          "all guests are shown from their last lines on");
+}
+
+/* The last lines of a guest that has ended while the line is slow: in time, or later, but never
+ * lost. */
+static void test_flush_full(void)
+{
+    unsigned int lines = 0, before;
+
+    console_show_all();
+    forget();
+    while (put_string(&a, "a line of some length that is counted\n"))
+        lines++;
+    before = lines;
+    for (int i = 0; i < 20; i++)
+        console_write(
+            "a text that fills the ring and more; a text that fills it, with more to come\n", 77);
+    guest_console_flush(&a.console);
+    settle();
+    for (const char *at = sent; (at = strstr(at, "[a] a line of some length that is counted\r\n"));
+         at++)
+        lines--;
+    CHECK(before > 300 && lines == 0 &&
+              strstr(sent, "[a] a line of some length that is counted\r\n"),
+          "what a guest wrote before its end comes out whole");
+}
+
+static char mirrored[1 << 20];
+static size_t mirrored_size;
+static unsigned int mirror_calls, mirror_now;
+
+static void mirror(bool now)
+{
+    mirror_calls++;
+    mirror_now += now;
+}
+
+static void take_for_mirror(void)
+{
+    uint32_t count;
+
+    while ((count = console_mirror_take((uint8_t *)mirrored + mirrored_size, 50)) != 0)
+        mirrored_size += count;
+    mirrored[mirrored_size] = '\0';
+}
+
+static void test_mirror(void)
+{
+    console_attach(NULL);
+    forget();
+    console_set_mirror(mirror);
+    settle();
+    take_for_mirror();
+    mirrored_size = mirror_calls = 0;
+    console_line("one", 3);
+    console_line("two", 3);
+    settle();
+    CHECK(mirror_calls == 1 && mirror_now == 0, "the mirror is called once, by the main loop");
+    take_for_mirror();
+    CHECK(strcmp(mirrored, sent) == 0 && sent_size == 10, "it takes what the line has");
+    console_line("three", 5);
+    settle();
+    CHECK(mirror_calls == 2, "and is called again");
+    for (int i = 0; i < 2000; i++) {
+        console_line("a line to be overtaken", 22);
+        settle();
+    }
+    mirrored_size = 0;
+    take_for_mirror();
+    CHECK(mirrored_size == 32768 && mirror_calls == 2, "a mirror that is slow loses the oldest");
+
+    console_configure(false, true);
+    console_attach(&a.console);
+    take_for_mirror();
+    mirrored_size = 0;
+    forget();
+    a.line = a.at = a.room_calls = 0;
+    while (a.line < 3000) {
+        write_some(&a, "a", 3000);
+        run_pending();
+        if (rand() % 1500 == 0)
+            take_for_mirror();
+    }
+    take_for_mirror();
+    CHECK(sent_size == 0 && mirrored_size > 30000 && a.room_calls > 0 &&
+              strstr(mirrored, "a line 1000\na line 1001\n") &&
+              strstr(mirrored, "a line 2999\n") == mirrored + mirrored_size - 12,
+          "without a serial line it is the console, and what it has not taken waits");
+    console_configure(true, false);
+    mirror_calls = 0;
+    console_line("four", 4);
+    settle();
+    CHECK(mirror_calls == 0, "framebuffer = off: it is left alone");
+    console_attach(NULL);
+}
+
 /* Each place that may know of a guest: attached, last, next to be shown, refused. */
 static void test_remove(void)
 {
@@ -478,17 +639,18 @@ static void test_remove(void)
     forget();
     add_guest(&c, "c");
     console_attach(&c.console);
-    for (unsigned int i = 0; i < 10 * GUEST_CONSOLE_RING; i++)
-        guest_console_put(&c.console, 'c');
+    while (guest_console_put(&c.console, 'c'))
+        ;
     guest_console_remove(&c.console);
     CHECK(!console_attached() && prompts == before + 1,
           "the monitor has what a guest had that goes");
     CHECK(console_last_attached() != &c.console, "and Ctrl-] does not lead back to it");
+    memset(&c, 0, sizeof(c));
     add_guest(&c, "c");
     console_attach(&c.console);
-    console_attach(NULL);
-    for (unsigned int i = 0; i < 10 * GUEST_CONSOLE_RING; i++)
-        guest_console_put(&c.console, '\n');
+    console_show_all();
+    while (guest_console_put(&c.console, '\n'))
+        ;
     guest_console_remove(&c.console);
     memset(&c, 0xff, sizeof(c));
     CHECK(console_last_attached() != &c.console, "nor when it was left before");
@@ -499,6 +661,7 @@ static void test_remove(void)
     CHECK(strcmp(sent, "[a] still\r\n[b] here\r\n") == 0 ||
               strcmp(sent, "[b] here\r\n[a] still\r\n") == 0,
           "nothing refers to it, and the others are shown");
+    memset(&c, 0, sizeof(c));
     add_guest(&c, "c");
     put_string(&c, "again\n");
     settle();
@@ -509,14 +672,15 @@ static void test_remove(void)
 static void test_off(void)
 {
     forget();
-    console_configure(false);
+    console_configure(false, true);
     console_line("unheard", 7);
     for (int i = 0; i < 10000; i++)
-        guest_console_put(&a.console, 'y');
+        guest_console_put(&a.console, i % 100 ? 'y' : '\n');
     settle();
-    CHECK(sent_size == 0 && guest_console_put(&a.console, 'y'),
+    CHECK(sent_size == 0 && guest_console_put(&a.console, '\n'),
           "console = none: silent, and nobody is held back");
-    console_configure(true);
+    console_configure(true, true);
+    forget();
     console_panic_write("panic\n", 6);
     polled = true;
     vuart_tx_ready(&chip);
@@ -544,6 +708,10 @@ int main(void)
     test_escape();
     test_wedged();
     test_flood();
+    test_kept();
+    test_left_while_full();
+    test_flush_full();
+    test_mirror();
     test_remove();
     test_off();
     CHECK(!irq_stuck, "the interrupt line was low after each interrupt, or made a new edge");
