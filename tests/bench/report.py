@@ -8,7 +8,9 @@ this file, where README shows it.  Nothing is measured here and no figure is kep
 
 import argparse
 import math
+import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -78,6 +80,9 @@ EXITS = {
     "wrmsr": "the timer's deadline and the local APIC's EOI: paravirtual EOI removes the second",
     "host event": "interrupts of the physical machine, above all Mica's own timer",
 }
+
+BANNER = r"boot: guests run (\d+) tsc ticks after the banner"
+MEMORY = r"memory of Mica besides modules and guest RAM: (\d+) KiB"
 
 NOTES = """## What these figures are not
 
@@ -177,12 +182,30 @@ def boot_tables(runs):
     yield "Exits of these boots:\n\n" + table(["kind", *boots, "what most of them are"], rows)
 
 
-def report(runs):
+def machine_table(build):
+    """What the logs of the runs and the files tell about Mica itself."""
+    logs = {file.parent.name: file.read_text(errors="replace") for file in sorted(build.glob("tests/*/serial.log"))}
+
+    def said(pattern, *cases):
+        matches = [re.search(pattern, logs.get(case, "")) for case in cases]
+        return [number(int(match.group(1)) if match else None) for match in matches]
+
+    sections = subprocess.run(["size", "-A", build / "mica.elf"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    code = int(re.search(r"^\.text +(\d+)", sections, re.MULTILINE).group(1))
+    files = sum((build / name).stat().st_size for name in ("BOOTX64.EFI", "mica.elf"))
+    rows = [["instructions from the EFI banner to the first guest's, " + platform, *said(BANNER, f"{CASE}.{platform}")]
+            for platform in figures.PLATFORMS]
+    rows += [["bytes of code", number(code)], ["bytes of BOOTX64.EFI and mica.elf", number(files)]]
+    rows += [["KiB of memory, besides modules and guests", *said(MEMORY, "boot-cost-quiet.qemu-svm")]]
+    return "## Mica itself\n\n" + table(["what", ""], rows)
+
+
+def report(runs, build):
     parts = [INTRODUCTION, HEADLINE, headline_table(runs), QEMU]
     parts.append(compare(runs, ("qemu-svm",), ["Mica", "KVM", "times"]))
     others = list(other_tables(runs))
     parts += ["## Mica alone\n", *others] if others else []
-    parts += boot_tables(runs)
+    parts += [*boot_tables(runs), machine_table(build)]
     return "\n".join([*parts, NOTES])
 
 
@@ -267,7 +290,7 @@ def main():
     parser.add_argument("--readme", action="store_true", help="put them into README.md too")
     options = parser.parse_args()
     runs = figures.read_json(options.build / "bench.json")
-    (options.build / "bench.md").write_text(report(runs))
+    (options.build / "bench.md").write_text(report(runs, options.build))
     (options.build / "bench.svg").write_text(picture(runs))
     if options.readme:
         update_readme(runs, options.build / "bench.svg")
