@@ -34,7 +34,7 @@ IMAGE_SRC += $(addprefix hv/,backend.c board.c bus.c config.c config_key.c conso
 IMAGE_SRC += $(addprefix hv/load/,acpi.c elf.c flat.c linux.c load.c multiboot.c pvh.c)
 IMAGE_SRC += $(addprefix hv/vdev/,vcmos.c vcmos_date.c vfwcfg.c vi8042.c vioapic.c vlapic.c vlapic_regs.c \
             vlapic_timer.c vpic.c vpit.c vpm.c vtestdev.c vuart.c)
-IMAGE_SRC += $(addprefix hv/pv/,kvm_clock.c)
+IMAGE_SRC += $(addprefix hv/pv/,kvm.c kvm_clock.c kvm_eoi.c kvm_steal.c mica.c pv.c)
 IMAGE_SRC += $(addprefix hv/monitor/,commands_host.c commands_inspect.c commands_sched.c \
             commands_vm.c json.c line.c monitor.c top.c)
 IMAGE_SRC += $(addprefix drivers/,efi_reset.asm acpi.c acpi_tables.c hpet.c i8259.c ioapic.c pci.c \
@@ -138,6 +138,8 @@ CORE_SRC := tests/host/fake_backend.c $(addprefix hv/,vcpu.c intr.c exit.c guest
             heap.c layout.c trace.c printf.c) $(wildcard hv/emul_*.c hv/pv/*.c hv/vdev/*.c) arch/x86/cpuid.c
 HOST_TESTS += intr
 HOST_SRC_intr := $(CORE_SRC)
+HOST_TESTS += pv
+HOST_SRC_pv := $(CORE_SRC)
 HOST_TESTS += emul_cpuid
 HOST_SRC_emul_cpuid := $(CORE_SRC)
 HOST_TESTS += emul_msr

@@ -8,12 +8,11 @@
 
 #include "arch/x86/cpuid.h"
 #include "arch/x86/regs.h"
-#include "hv/pv/kvm_clock.h"
+#include "hv/pv/pv.h"
 #include "hv/util.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
-#define MICA_LEAF     0x40000100u
 #define EXTENDED_BASE 0x80000000u
 
 #define MAX_BASIC_LEAF    0x1fu
@@ -240,10 +239,15 @@ static void leaf_kvm(uint32_t leaf, struct cpuid_regs *out)
         *out = (struct cpuid_regs){.eax = kvm_features()};
 }
 
-/* "MicaMicaMica"; EAX is the last leaf of the range. */
-static void leaf_mica(struct cpuid_regs *out)
+/* EAX is the last leaf of the range; what the next says stands in mica.h. */
+static void leaf_mica(uint32_t leaf, struct cpuid_regs *out)
 {
-    *out = (struct cpuid_regs){MICA_LEAF, 0x6163694d, 0x6163694d, 0x6163694d};
+    if (leaf == MICA_CPUID_SIGNATURE)
+        *out =
+            (struct cpuid_regs){MICA_CPUID_CALLS, MICA_SIGNATURE, MICA_SIGNATURE, MICA_SIGNATURE};
+    else
+        *out = (struct cpuid_regs){MICA_ABI_VERSION, MICA_CALL_FIRST, MICA_CALL_COUNT,
+                                   mica_features()};
 }
 
 /* Leaves past the last of a range read as the last basic one on real Intel CPUs; here as zero. */
@@ -269,8 +273,8 @@ static void hypervisor_leaf(uint32_t leaf, struct cpuid_regs *out)
 {
     if (leaf == KVM_CPUID_SIGNATURE || leaf == KVM_CPUID_FEATURES)
         leaf_kvm(leaf, out);
-    else if (leaf == MICA_LEAF)
-        leaf_mica(out);
+    else if (leaf == MICA_CPUID_SIGNATURE || leaf == MICA_CPUID_CALLS)
+        leaf_mica(leaf, out);
 }
 
 void emul_cpuid_get(const struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf,

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Intercepted exceptions, which go back to the guest, and the hypercall instruction. */
+/* Intercepted exceptions, which go back to the guest, and the hypercall instruction, whose calls
+ * are in hv/pv/. */
 #include "hv/emul.h"
 
 #include "arch/x86/regs.h"
-#include "hv/pv/kvm_abi.h"
+#include "hv/pv/pv.h"
 #include "hv/vcpu.h"
 
 /*
@@ -35,11 +36,10 @@ enum exit_action emul_exception(struct vcpu *vcpu, const struct vm_exit *exit)
     return ACTION_RESUME;
 }
 
-/* No call exists yet: KVM's answer to an unknown one, -KVM_ENOSYS, or -KVM_EPERM to a user program.
- */
+/* User programs may not call. */
 enum exit_action emul_hypercall(struct vcpu *vcpu)
 {
-    int64_t result = vcpu_cpl(vcpu) == 0 ? -KVM_ENOSYS : -KVM_EPERM;
+    int64_t result = vcpu_cpl(vcpu) == 0 ? pv_call(vcpu) : -KVM_EPERM;
 
     vcpu->gprs.r[GPR_RAX] = vcpu_is_64bit(vcpu) ? (uint64_t)result : (uint32_t)result;
     return ACTION_ADVANCE;

@@ -10,6 +10,7 @@
 #include "hv/guest_mem.h"
 #include "hv/insn.h"
 #include "hv/layout.h"
+#include "hv/pv/pv.h"
 #include "hv/string.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -32,6 +33,7 @@ static uint64_t device_read(struct vcpu *vcpu, uint64_t gpa, uint8_t size)
 {
     uint64_t value;
 
+    kvm_eoi_sync(vcpu);
     if (gpa - LAYOUT_LAPIC_BASE < LAYOUT_LAPIC_SIZE)
         return vlapic_mmio_read(&vcpu->lapic, gpa - LAYOUT_LAPIC_BASE, size);
     spin_lock(&vcpu->vm->lock);
@@ -42,6 +44,7 @@ static uint64_t device_read(struct vcpu *vcpu, uint64_t gpa, uint8_t size)
 
 static void device_write(struct vcpu *vcpu, uint64_t gpa, uint8_t size, uint64_t value)
 {
+    kvm_eoi_sync(vcpu);
     if (gpa - LAYOUT_LAPIC_BASE < LAYOUT_LAPIC_SIZE) {
         vlapic_mmio_write(&vcpu->lapic, gpa - LAYOUT_LAPIC_BASE, size, value);
         vcpu->check_events = true;

@@ -11,6 +11,7 @@
 #include "hv/log.h"
 #include "hv/panic.h"
 #include "hv/pv/kvm_clock.h"
+#include "hv/pv/pv.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
@@ -81,11 +82,13 @@ static bool write_tsc_adjust(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 
 static bool read_apic(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
+    kvm_eoi_sync(vcpu);
     return vlapic_read_msr(&vcpu->lapic, msr, value);
 }
 
 static bool write_apic(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
+    kvm_eoi_sync(vcpu);
     vcpu->check_events = true;
     return vlapic_write_msr(&vcpu->lapic, msr, value);
 }
@@ -336,6 +339,7 @@ static const struct msr_policy common[] = {
     {0x800, 0x8ff, read_apic, write_apic},
     {MSR_XSS, MSR_XSS, read_xss, write_xss},
     {MSR_KVM_WALL_CLOCK_NEW, MSR_KVM_SYSTEM_TIME_NEW, kvm_clock_read, kvm_clock_write},
+    {MSR_KVM_STEAL_TIME, MSR_KVM_POLL_CONTROL, kvm_read_msr, kvm_write_msr},
     {MSR_EFER, MSR_EFER, read_backend, write_efer},
 };
 

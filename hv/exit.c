@@ -8,7 +8,7 @@
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
-static const char *const names[EXIT_KIND_COUNT] = {
+static const char *const names[EXIT_KIND_COUNT + 1] = {
     [EXIT_HOST_EVENT] = "host event",
     [EXIT_HOST_NMI] = "host nmi",
     [EXIT_INTR_WINDOW] = "interrupt window",
@@ -37,11 +37,12 @@ static const char *const names[EXIT_KIND_COUNT] = {
     [EXIT_INIT] = "init",
     [EXIT_ENTRY_FAILED] = "entry failed",
     [EXIT_UNKNOWN] = "unknown",
+    [TRACE_MARK] = "mark",
 };
 
 const char *exit_kind_name(unsigned int kind)
 {
-    return kind < EXIT_KIND_COUNT && names[kind] ? names[kind] : "?";
+    return kind < ARRAY_SIZE(names) && names[kind] ? names[kind] : "?";
 }
 
 static enum exit_action open_window(struct vcpu *vcpu)

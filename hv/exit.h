@@ -45,6 +45,8 @@ enum exit_kind {
     EXIT_KIND_COUNT
 };
 
+#define TRACE_MARK EXIT_KIND_COUNT /* no exit: a mark that a guest has put into the trace */
+
 enum event_type {
     EVENT_NONE,
     EVENT_INTR, /* external interrupt */

@@ -57,6 +57,13 @@ bool guest_mem_is_ram(struct vm *vm, gpa_t gpa)
     return ram_at(vm, gpa.value, 1) != NULL;
 }
 
+uint8_t guest_mem_exchange(struct vm *vm, gpa_t gpa, uint8_t value)
+{
+    uint8_t *byte = ram_at(vm, gpa.value, 1);
+
+    return byte ? __atomic_exchange_n(byte, value, __ATOMIC_SEQ_CST) : 0;
+}
+
 int guest_mem_read(struct vm *vm, gpa_t gpa, void *to, uint64_t size)
 {
     const void *from = ram_at(vm, gpa.value, size);

@@ -18,6 +18,9 @@ int guest_mem_read(struct vm *vm, gpa_t gpa, void *to, uint64_t size);
 int guest_mem_write(struct vm *vm, gpa_t gpa, const void *from, uint64_t size);
 int guest_mem_zero(struct vm *vm, gpa_t gpa, uint64_t size);
 bool guest_mem_is_ram(struct vm *vm, gpa_t gpa);
+/* Exchange one byte atomically, with the guest's CPUs too.  Returns what it was; 0 where there is
+ * no RAM. */
+uint8_t guest_mem_exchange(struct vm *vm, gpa_t gpa, uint8_t value);
 
 #define ACCESS_READ  0u
 #define ACCESS_WRITE 1u

@@ -6,6 +6,7 @@
 #include "arch/x86/regs.h"
 #include "arch/x86/tsc.h"
 #include "hv/loop.h"
+#include "hv/pv/pv.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
@@ -86,8 +87,11 @@ static bool interrupt_pending(const struct vcpu *vcpu)
     return vlapic_pending(&vcpu->lapic) >= 0 || pic_pending(vcpu);
 }
 
-bool intr_wakes(const struct vcpu *vcpu)
+bool intr_wakes(struct vcpu *vcpu)
 {
+    kvm_eoi_sync(vcpu);
+    if (kvm_take_kick(vcpu))
+        return true;
     if (vcpu->exception.type || vcpu->requeued.type)
         return true;
     if (vcpu->nmi_pending && !(backend->get_reg(vcpu, VCPU_BLOCKING) & BLOCKING_NMI))
@@ -165,6 +169,7 @@ void intr_deliver(struct vcpu *vcpu)
 {
     bool interrupts;
 
+    kvm_eoi_sync(vcpu);
     vcpu->check_events = false;
     if (vcpu->exception.type)
         inject(vcpu, &vcpu->exception);
@@ -180,6 +185,7 @@ void intr_deliver(struct vcpu *vcpu)
     vcpu->check_events = vcpu->requeued.type != EVENT_NONE || vcpu->nmi_pending != 0 || interrupts;
     backend->request_window(vcpu, WINDOW_NMI, vcpu->nmi_pending != 0);
     backend->request_window(vcpu, WINDOW_INTR, interrupts);
+    kvm_eoi_offer(vcpu);
 }
 
 /* ---- Routing -------------------------------------------------------------------------------- */
@@ -195,7 +201,7 @@ void intr_post_nmi(struct vcpu *vcpu)
     vcpu_request(vcpu, VCPU_REQ_EVENT);
 }
 
-static void deliver_to(struct vcpu *vcpu, const struct apic_message *message)
+void intr_send(struct vcpu *vcpu, const struct apic_message *message)
 {
     switch (message->delivery_mode) {
     case APIC_DELIVER_FIXED:
@@ -231,7 +237,7 @@ static void route_lowest(struct vm *vm, const struct apic_message *message)
         lapics[i] = &vm->vcpus[i]->lapic;
     target = vlapic_arbitrate(lapics, vm->vcpu_count, message, &vm->lowest_rotor);
     if (target)
-        deliver_to(CONTAINER_OF(target, struct vcpu, lapic), message);
+        intr_send(CONTAINER_OF(target, struct vcpu, lapic), message);
 }
 
 void intr_route(struct vm *vm, const struct apic_message *message)
@@ -242,7 +248,7 @@ void intr_route(struct vm *vm, const struct apic_message *message)
     }
     for (unsigned int i = 0; i < vm->vcpu_count; i++)
         if (vlapic_matches(&vm->vcpus[i]->lapic, message))
-            deliver_to(vm->vcpus[i], message);
+            intr_send(vm->vcpus[i], message);
 }
 
 void intr_pic_changed(struct vm *vm, bool level)

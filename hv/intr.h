@@ -20,7 +20,10 @@ void intr_vcpu_init(struct vcpu *vcpu);
 void intr_deliver(struct vcpu *vcpu);
 
 /* Is there anything that ends a HLT? */
-bool intr_wakes(const struct vcpu *vcpu);
+bool intr_wakes(struct vcpu *vcpu);
+
+/* Send a message to this vCPU, whatever its destination is.  Any CPU. */
+void intr_send(struct vcpu *vcpu, const struct apic_message *message);
 
 /* Send a message to every vCPU of the VM that it concerns.  Any CPU. */
 void intr_route(struct vm *vm, const struct apic_message *message);

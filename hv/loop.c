@@ -12,6 +12,7 @@
 #include "hv/cpu_work.h"
 #include "hv/errno.h"
 #include "hv/panic.h"
+#include "hv/pv/pv.h"
 #include "hv/string.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -224,6 +225,23 @@ void loop_wake(struct vcpu *vcpu)
         rouse_idle(hv, cpus);
 }
 
+void loop_yield(struct vcpu *vcpu)
+{
+    struct hv_cpu *hv = this_cpu()->hv;
+
+    spin_lock(&hv->queue_lock);
+    sched_give_way(&hv->queue, time_ns());
+    if (hv->queue.turn_over)
+        __atomic_fetch_or(&vcpu->requests, VCPU_REQ_LEAVE, __ATOMIC_RELAXED);
+    spin_unlock(&hv->queue_lock);
+}
+
+bool loop_waits_here(const struct vcpu *vcpu)
+{
+    return __atomic_load_n(&vcpu->sched.queue, __ATOMIC_RELAXED) == &this_cpu()->hv->queue &&
+           __atomic_load_n(&vcpu->sched.state, __ATOMIC_RELAXED) == SCHED_WAITING;
+}
+
 /* Is it on no CPU, neither running nor loaded? */
 static bool is_off(struct vcpu *vcpu)
 {
@@ -369,7 +387,9 @@ static struct vcpu *pick(struct hv_cpu *hv)
 static void run(struct hv_cpu *hv, struct vcpu *vcpu)
 {
     hv->running = vcpu;
+    kvm_steal_enter(vcpu);
     vcpu_run(vcpu);
+    kvm_steal_leave(vcpu);
     hv->running = NULL;
     spin_lock(&hv->queue_lock);
     if (!wants_to_run(vcpu))

@@ -28,6 +28,10 @@ void loop_leave(struct vcpu *vcpu);
 
 /* Make a vCPU run, or notice its requests.  Any CPU. */
 void loop_wake(struct vcpu *vcpu);
+/* From a handler of the vCPU: if others wait for its CPU, one of them goes first. */
+void loop_yield(struct vcpu *vcpu);
+/* Does it wait for the CPU that the caller runs on?  A guess. */
+bool loop_waits_here(const struct vcpu *vcpu);
 
 /*
  * Take a vCPU off its CPU and keep it off until loop_release(): it runs nowhere then and is loaded

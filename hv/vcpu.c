@@ -149,8 +149,6 @@ static void reset_switched(struct vcpu *vcpu)
     fpu_state_init(&vcpu->fpu, vcpu->fpu.area);
     reset_msrs(vcpu);
     vcpu->debug_used = false;
-    vcpu->kvm_system_time = 0;
-    vcpu->kvm_clock = (struct pvclock_time_info){0};
 }
 
 /* What RESET clears and INIT keeps: SDM, "Processor State After Reset". */
@@ -185,6 +183,7 @@ void vcpu_reset(struct vcpu *vcpu, bool init)
     reset_registers(vcpu);
     vcpu->exception.type = vcpu->requeued.type = EVENT_NONE;
     vcpu->nmi_pending = 0;
+    pv_reset(vcpu);
     if (init)
         vlapic_signal_init(&vcpu->lapic);
     else

@@ -10,6 +10,7 @@
 #include "hv/exit.h"
 #include "hv/insn.h"
 #include "hv/pv/kvm_abi.h"
+#include "hv/pv/pv.h"
 #include "hv/sched.h"
 #include "hv/timer.h"
 #include "hv/trace.h"
@@ -94,6 +95,7 @@ struct vcpu {
     struct vcpu_msrs msrs;    /* (c) */
     uint64_t kvm_system_time; /* (c) MSR_KVM_SYSTEM_TIME_NEW */
     struct pvclock_time_info kvm_clock; /* (c) what the guest was told last */
+    struct pv_vcpu pv;
     struct vlapic lapic;
     struct timer lapic_timer;                     /* (c) */
     uint64_t lapic_deadline_ns;                   /* (c) what it is set to, on the guest's clock */

@@ -23,16 +23,6 @@ void kvm_clock_scale(uint64_t tsc_hz, uint32_t *mul, int8_t *shift)
     *mul = (uint32_t)fixed_ratio(NS_PER_S, tsc_hz); /* below 2^32, for 1 GHz < tsc_hz */
 }
 
-uint32_t kvm_features(void)
-{
-    uint32_t features = BIT(KVM_FEATURE_NOP_IO_DELAY) | BIT(KVM_FEATURE_CLOCKSOURCE2);
-
-    /* The guest believes it only beside its invariant-TSC bit. */
-    if (tsc_info.invariant)
-        features |= BIT(KVM_FEATURE_CLOCKSOURCE_STABLE);
-    return features;
-}
-
 static uint64_t scaled(const struct pvclock_time_info *info, uint64_t ticks)
 {
     ticks = info->tsc_shift < 0 ? ticks >> -info->tsc_shift : ticks << info->tsc_shift;

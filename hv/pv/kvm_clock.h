@@ -11,9 +11,6 @@ struct vcpu;
  * >> 32.  Pure. */
 void kvm_clock_scale(uint64_t tsc_hz, uint32_t *mul, int8_t *shift);
 
-/* The bits of KVM_CPUID_FEATURES that stand for what works. */
-uint32_t kvm_features(void);
-
 /* MSR_KVM_WALL_CLOCK_NEW and MSR_KVM_SYSTEM_TIME_NEW.  False: #GP. */
 bool kvm_clock_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
 bool kvm_clock_write(struct vcpu *vcpu, uint32_t msr, uint64_t value);

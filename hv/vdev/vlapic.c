@@ -87,11 +87,16 @@ static unsigned int highest_request(const struct vlapic *vlapic)
     return 0;
 }
 
+static bool nothing_requested(const struct vlapic *vlapic)
+{
+    return (irr_word(vlapic, 0) | irr_word(vlapic, 1) | irr_word(vlapic, 2) |
+            irr_word(vlapic, 3)) == 0;
+}
+
 /* Asked before every entry, and most of the time there is nothing. */
 int vlapic_pending(const struct vlapic *vlapic)
 {
-    if ((irr_word(vlapic, 0) | irr_word(vlapic, 1) | irr_word(vlapic, 2) | irr_word(vlapic, 3)) ==
-        0)
+    if (nothing_requested(vlapic))
         return -1;
     unsigned int vector = highest_request(vlapic);
     return CLASS(vector) > CLASS(vlapic->ppr) ? (int)vector : -1;
@@ -105,6 +110,11 @@ void vlapic_accept(struct vlapic *vlapic, uint8_t vector)
     update_ppr(vlapic);
 }
 
+static bool is_level(const struct vlapic *vlapic, uint8_t vector)
+{
+    return __atomic_load_n(&vlapic->tmr[vector / 64], __ATOMIC_RELAXED) & BIT(vector % 64);
+}
+
 void vlapic_eoi(struct vlapic *vlapic)
 {
     uint8_t vector = vlapic->in_service[vlapic->depth];
@@ -113,8 +123,14 @@ void vlapic_eoi(struct vlapic *vlapic)
         return;
     vlapic->depth--;
     update_ppr(vlapic);
-    if (unlikely(__atomic_load_n(&vlapic->tmr[vector / 64], __ATOMIC_RELAXED) & BIT(vector % 64)))
+    if (unlikely(is_level(vlapic, vector)))
         vlapic->ops.eoi(vlapic->ops.ctx, vector);
+}
+
+bool vlapic_eoi_can_wait(const struct vlapic *vlapic)
+{
+    return vlapic->depth != 0 && !is_level(vlapic, vlapic->in_service[vlapic->depth]) &&
+           nothing_requested(vlapic);
 }
 
 uint8_t vlapic_get_tpr(const struct vlapic *vlapic)

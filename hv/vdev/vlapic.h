@@ -91,6 +91,9 @@ int vlapic_pending(const struct vlapic *vlapic);
 /* The vCPU takes the vector that vlapic_pending() has just returned. */
 void vlapic_accept(struct vlapic *vlapic, uint8_t vector);
 void vlapic_eoi(struct vlapic *vlapic);
+/* May the next EOI be noticed later?  It ends an edge-triggered interrupt, and none waits for it.
+ */
+bool vlapic_eoi_can_wait(const struct vlapic *vlapic);
 
 uint8_t vlapic_get_tpr(const struct vlapic *vlapic);
 void vlapic_set_tpr(struct vlapic *vlapic, uint8_t tpr);

@@ -106,6 +106,30 @@ void loop_leave(struct vcpu *vcpu)
 {
 }
 
+void loop_yield(struct vcpu *vcpu)
+{
+    fake.yields++;
+}
+
+bool loop_waits_here(const struct vcpu *vcpu)
+{
+    return vcpu->sched.state == SCHED_WAITING;
+}
+
+bool guest_console_put(struct guest_console *console, uint8_t byte)
+{
+    if (fake.console_count == sizeof(fake.console))
+        return false;
+    fake.console[fake.console_count++] = byte;
+    return true;
+}
+
+void vm_set_due(struct vm *vm, enum vm_due due, uint32_t value)
+{
+    vm->due = (uint8_t)due;
+    vm->exit_value = value;
+}
+
 void loop_timer_arm(struct timer *timer, uint64_t deadline_tsc)
 {
 }

@@ -25,7 +25,9 @@ struct fake {
     uint64_t now_ns;    /* the guest's clock */
     unsigned int stops; /* calls of vm_stop() */
     enum stop_reason stop_reason;
-    unsigned int wakes;
+    unsigned int wakes, yields;
+    uint8_t console[300]; /* what guest_console_put() took */
+    unsigned int console_count;
     uint64_t xcr0_written, fpu_mask;
     uint64_t hardware_dr[4], hardware_tsc_aux;
     uint64_t hardware_cr2;

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* Mica's own calls; mica_abi.h says what each does. */
+#include "hv/pv/pv.h"
+
+#include "arch/x86/cpu.h"
+#include "arch/x86/tsc.h"
+#include "hv/guest_mem.h"
+#include "hv/loop.h"
+#include "hv/util.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+static int64_t version(struct vcpu *vcpu, const struct pv_args *args)
+{
+    return MICA_ABI_VERSION;
+}
+
+static int64_t features(struct vcpu *vcpu, const struct pv_args *args)
+{
+    return mica_features();
+}
+
+static int64_t write_console(struct vcpu *vcpu, const struct pv_args *args)
+{
+    struct vm *vm = vcpu->vm;
+    uint8_t bytes[MICA_CONSOLE_MAX];
+    uint64_t size = MIN(args->a[1], sizeof(bytes)), done = 0;
+
+    if (guest_mem_read(vm, GPA(args->a[0]), bytes, size) != 0)
+        return -MICA_EFAULT;
+    spin_lock(&vm->lock);
+    while (done < size && guest_console_put(&vm->console, bytes[done]))
+        done++;
+    spin_unlock(&vm->lock);
+    return (int64_t)done;
+}
+
+static int64_t yield(struct vcpu *vcpu, const struct pv_args *args)
+{
+    loop_yield(vcpu);
+    return 0;
+}
+
+static int64_t id(struct vcpu *vcpu, const struct pv_args *args)
+{
+    return vcpu->vm->id << 16 | vcpu->id;
+}
+
+static int64_t mark(struct vcpu *vcpu, const struct pv_args *args)
+{
+    if (trace_is_on)
+        trace_exit(&this_cpu()->trace, rdtsc(), TRACE_VCPU(vcpu->vm->id, vcpu->id), TRACE_MARK,
+                   vcpu->rip, args->a[0], args->a[1]);
+    return 0;
+}
+
+static int64_t shutdown(struct vcpu *vcpu, const struct pv_args *args)
+{
+    if (args->a[0] > UINT32_MAX)
+        return -MICA_EINVAL;
+    spin_lock(&vcpu->vm->lock);
+    vm_set_due(vcpu->vm, DUE_EXIT, (uint32_t)args->a[0]);
+    spin_unlock(&vcpu->vm->lock);
+    return 0;
+}
+
+static int64_t (*const calls[MICA_CALL_COUNT])(struct vcpu *, const struct pv_args *) = {
+    [MICA_CALL_VERSION] = version,
+    [MICA_CALL_FEATURES] = features,
+    [MICA_CALL_CONSOLE_WRITE] = write_console,
+    [MICA_CALL_YIELD] = yield,
+    [MICA_CALL_ID] = id,
+    [MICA_CALL_MARK] = mark,
+    [MICA_CALL_SHUTDOWN] = shutdown,
+};
+
+uint32_t mica_features(void)
+{
+    return (1u << MICA_CALL_COUNT) - 1;
+}
+
+int64_t mica_call(struct vcpu *vcpu, uint64_t index, const struct pv_args *args)
+{
+    return index < MICA_CALL_COUNT ? calls[index](vcpu, args) : -MICA_ENOSYS;
+}
