@@ -41,6 +41,9 @@ struct cpu_state {
 };
 extern struct cpu_state cpus[MAX_CPUS];
 
+/* The boot CPU's part, before all else here. */
+void cpus_init(void);
+
 /* The interrupt controller in either mode; `to` is 8 bits wide in xAPIC mode. */
 void lapic_enable(void);
 void lapic_eoi(void);
