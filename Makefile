@@ -209,7 +209,7 @@ HOST_BIN := $(HOST_TESTS:%=$(O)/host/test_%) $(HOST_FUZZ:%=$(O)/host/fuzz_%)
 .SECONDARY:
 .PHONY: all image run debug test test-host test-vm bench bench-quick check format stats clean help FORCE
 
-all: $(O)/BOOTX64.EFI $(O)/mica.elf $(O)/mica.dis $(STUB_BIN) $(O)/lock.efi ## build the loader, the hypervisor and the guests
+all: $(O)/BOOTX64.EFI $(O)/mica.elf $(O)/mica.dis $(STUB_BIN) $(O)/lock.efi $(O)/count.so ## build the loader, the hypervisor and the guests
 	@size $(O)/mica.elf
 
 image: $(O)/mica.img ## write the disk image for a USB stick
@@ -366,6 +366,11 @@ $(O)/guests/boot32.elf: $(O)/guests/boot.elf
 
 $(O)/guests/%.bin: $(O)/guests/%.elf
 	$(Q)$(OBJCOPY) -O binary -R .multiboot $< $@
+
+# A plugin of QEMU's that counts instructions, for tests/bench/boot.py.
+$(O)/count.so: tests/bench/count.c $(O)/flags
+	$(call say,HOSTCC,$<)
+	$(Q)$(CC) -std=gnu17 -O2 -Wall -Wextra -Werror -Wno-unused-parameter -shared -fPIC $< -o $@
 
 # ---- Host tests --------------------------------------------------------------------------------------
 

@@ -36,8 +36,7 @@ void measure_instructions(void);
 void measure_xapic(void);
 void measure_x2apic(void);
 void measure_ipi(void);
-/* With so many vCPUs. */
-void measure_switch(unsigned int vcpus);
+void measure_switch(void);
 
 /* Starts the CPU with this APIC id, which runs the function again and again.  False: it has not
  * come. */

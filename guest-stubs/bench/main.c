@@ -18,9 +18,10 @@
  *   ipi-receive   the receiver is, until its handler begins
  *   ipi           from before the write of the ICR to the handler's first instruction
  *
- * With switch=N on its command line it measures another thing alone, of N vCPUs on one CPU:
+ * With switch=1 on its command line it measures another thing alone, on one CPU with 32 vCPUs:
  *
- *   switch        from the last instruction of one to the first of the next, whose turn it is
+ *   switch-N      from the last instruction of one vCPU to the first of the next, whose turn it is,
+ *                 where N are running
  *
  * It checks nothing: figures are judged by who started it.
  */
@@ -147,7 +148,7 @@ void stub_main(void)
     outb(PIC_MASTER + 1, 0xff);
     outb(PIC_SLAVE + 1, 0xff);
     if (option("switch", 0)) {
-        measure_switch((unsigned int)option("switch", 0));
+        measure_switch();
     } else {
         measure_empty();
         measure_instructions();

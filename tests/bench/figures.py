@@ -19,7 +19,7 @@ from pathlib import Path
 
 BUDGETS = Path(__file__).resolve().parent / "budgets.cfg"
 PLATFORMS = ("bochs-vmx", "bochs-svm", "qemu-svm")  # the columns of the budgets
-LINE = re.compile(r"^(?:\[([^]]+)\] )?bench (\S+) (?:(\d+) (\d+)|skipped (.+))$", re.MULTILINE)
+LINE = re.compile(r"^(?:\[[^]]+\] )?bench (\S+) (?:(\d+) (\d+)|skipped (.+))$", re.MULTILINE)
 FORMAT = 1
 
 
@@ -32,11 +32,9 @@ class Budget:
 
 
 def read_operations(output):
-    """{name: {"min", "mean"} or {"skipped"}} of what the payload printed.  A guest that is not called
-    "bench" measures one thing, which is named after the guest."""
+    """{name: {"min", "mean"} or {"skipped"}} of what the payload printed."""
     operations = {}
-    for guest, name, least, mean, reason in LINE.findall(output):
-        name = name if guest in ("", "bench") else guest
+    for name, least, mean, reason in LINE.findall(output):
         operations[name] = {"skipped": reason} if reason else {"min": int(least), "mean": int(mean)}
     return operations
 
