@@ -26,7 +26,7 @@ IMAGE_SRC := $(addprefix arch/x86/,ap_trampoline.asm entry.asm isr.asm cpu.c cpu
             fpu.c idt.c lapic.c mtrr.c paging.c smp.c tsc.c)
 IMAGE_SRC += $(addprefix arch/vmx/,enter.asm caps.c decode.c dump.c ept.c inject.c vmcs.c vmx.c)
 IMAGE_SRC += $(addprefix arch/svm/,enter.asm caps.c decode.c inject.c npt.c svm.c vmcb.c)
-IMAGE_SRC += $(addprefix hv/,backend.c board.c bus.c config.c config_key.c console.c console_irq.c \
+IMAGE_SRC += $(addprefix hv/,backend.c board.c bus.c config.c config_key.c console.c console_irq.c console_mirror.c \
             emul_cpuid.c emul_cr.c emul_exception.c emul_io.c emul_mem.c emul_msr.c exit.c \
             guest_mem.c heap.c host.c insn.c insn_exec.c intr.c layout.c log.c loop.c main.c mem.c module.c \
             panic.c printf.c sched.c scrollback.c slat.c string.c symbols.c timer.c trace.c vcpu.c vm.c \
@@ -37,8 +37,8 @@ IMAGE_SRC += $(addprefix hv/vdev/,vcmos.c vcmos_date.c vfwcfg.c vi8042.c vioapic
 IMAGE_SRC += $(addprefix hv/pv/,kvm.c kvm_clock.c kvm_eoi.c kvm_steal.c mica.c pv.c)
 IMAGE_SRC += $(addprefix hv/monitor/,commands_host.c commands_inspect.c commands_sched.c \
             commands_vm.c json.c line.c monitor.c top.c)
-IMAGE_SRC += $(addprefix drivers/,efi_reset.asm acpi.c acpi_tables.c hpet.c i8259.c ioapic.c pci.c \
-            power.c rtc.c uart16550.c)
+IMAGE_SRC += $(addprefix drivers/,efi_reset.asm acpi.c acpi_tables.c font.c framebuffer.c hpet.c i8259.c ioapic.c pci.c \
+            power.c rtc.c text_screen.c uart16550.c)
 
 # A guest is guest-stubs/NAME.c or guest-stubs/NAME/*, with guest-stubs/lib/* and STUB_SRC_NAME.
 STUB_LIB := $(wildcard guest-stubs/lib/*.c guest-stubs/lib/*.asm)
@@ -109,6 +109,8 @@ HOST_TESTS += trace
 HOST_SRC_trace := hv/trace.c
 HOST_TESTS += console
 HOST_SRC_console := hv/console.c hv/printf.c hv/scrollback.c hv/vdev/vuart.c
+HOST_TESTS += framebuffer
+HOST_SRC_framebuffer := $(addprefix drivers/,font.c framebuffer.c text_screen.c)
 HOST_TESTS += scrollback
 HOST_SRC_scrollback := hv/scrollback.c
 HOST_TESTS += acpi_tables
@@ -165,6 +167,7 @@ HOST_FUZZ += vdev
 HOST_SRC_vdev := $(addprefix hv/vdev/,vuart.c vpic.c vpit.c vcmos.c vcmos_date.c vpm.c vi8042.c vtestdev.c vfwcfg.c) \
                  hv/layout.c
 HOST_FUZZ += sched
+HOST_FUZZ += framebuffer
 HOST_FUZZ += apic
 HOST_SRC_apic := $(VLAPIC_SRC) hv/vdev/vioapic.c
 

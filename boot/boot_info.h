@@ -50,7 +50,7 @@ struct boot_framebuffer {
     uint64_t size;
     uint32_t width, height; /* pixels */
     uint32_t stride;        /* pixels a line */
-    uint32_t format;        /* 0: RGBX, 1: BGRX, 8 bits each */
+    uint32_t format;        /* 0: RGBX, 1: BGRX, 8 bits each; else: another */
 };
 
 struct boot_cpu {

@@ -51,13 +51,12 @@ static void find_tables(struct boot_info *info)
         info->smbios = find_table((EFI_GUID)SMBIOS_TABLE_GUID);
 }
 
+/* False for one that is no good, but better than none to speak of. */
 static bool use_framebuffer(struct boot_framebuffer *fb, EFI_GRAPHICS_OUTPUT_PROTOCOL *gop)
 {
     const EFI_GRAPHICS_OUTPUT_PROTOCOL_MODE *mode = gop->Mode;
 
-    if (!mode || !mode->Info || mode->FrameBufferBase == 0 ||
-        (mode->Info->PixelFormat != PixelRedGreenBlueReserved8BitPerColor &&
-         mode->Info->PixelFormat != PixelBlueGreenRedReserved8BitPerColor))
+    if (!mode || !mode->Info || mode->FrameBufferBase == 0)
         return false;
     *fb = (struct boot_framebuffer){
         .base = mode->FrameBufferBase,
@@ -65,9 +64,10 @@ static bool use_framebuffer(struct boot_framebuffer *fb, EFI_GRAPHICS_OUTPUT_PRO
         .width = mode->Info->HorizontalResolution,
         .height = mode->Info->VerticalResolution,
         .stride = mode->Info->PixelsPerScanLine,
-        .format = mode->Info->PixelFormat == PixelBlueGreenRedReserved8BitPerColor,
+        .format = mode->Info->PixelFormat,
     };
-    return true;
+    return fb->format == PixelRedGreenBlueReserved8BitPerColor ||
+           fb->format == PixelBlueGreenRedReserved8BitPerColor;
 }
 
 static void find_framebuffer(struct boot_info *info)

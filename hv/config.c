@@ -311,6 +311,7 @@ static void check_guest(struct parser *parser, struct guest_config *guest)
 static void set_host_defaults(struct host_config *host)
 {
     *host = (struct host_config){.console = HOST_CONSOLE_COM1,
+                                 .framebuffer = true,
                                  .log = LOG_INFO,
                                  .mitigations = true,
                                  .when_done = WHEN_DONE_MONITOR};

@@ -32,6 +32,7 @@ enum guest_action { GUEST_STOP, GUEST_RESTART };
 
 struct host_config {
     uint8_t console;                 /* enum host_console */
+    bool framebuffer;                /* mirrors it */
     uint8_t log;                     /* enum log_level */
     bool mitigations;                /* true: what this CPU needs */
     uint8_t when_done;               /* enum when_done */

@@ -34,6 +34,8 @@ const struct config_key config_keys[] = {
      .help = "where the monitor is; default com1"},
     {HOST(log), .name = "log", CHOICE(log_choices),
      .help = "the least serious kind of line that is logged; default info"},
+    {HOST(framebuffer), .name = "framebuffer", .kind = CONFIG_FLAG,
+     .help = "shows the console too, where firmware has one; default on"},
     {HOST(mitigations), .name = "mitigations", CHOICE(mitigations_choices),
      .help = "measures against speculation; default auto"},
     {HOST(when_done), .name = "when-done", CHOICE(when_done_choices),

@@ -17,6 +17,7 @@
 #include "hv/backend.h"
 #include "hv/board.h"
 #include "hv/console.h"
+#include "hv/console_mirror.h"
 #include "hv/exit.h"
 #include "hv/host.h"
 #include "hv/log.h"
@@ -150,6 +151,7 @@ static void main_on_own_stack(void *argument)
 {
     const struct boot_info *info = argument;
 
+    console_mirror_init(info);
     host_init(info);
     start_clock();
     log_info("cpu: %s, %s", host_cpuid.vendor_name, host_cpuid.brand);

@@ -253,7 +253,7 @@ void vm_create_all(void)
     }
     config_parse(phys_to_virt(HPA(file->base)), file->size, &config, &sink);
     config_check(&config, &machine, &sink);
-    console_configure(config.host.console == HOST_CONSOLE_COM1, true);
+    console_configure(config.host.console == HOST_CONSOLE_COM1, config.host.framebuffer);
     log_set_level(config.host.log);
     for (unsigned int i = 0; i < config.guest_count; i++)
         if (!config.guests[i].bad)

@@ -94,4 +94,5 @@ def inspect(command):
             process.wait()
 
 
-sys.exit(1 if report(inspect(sys.argv[1:])) else 0)
+if __name__ == "__main__":
+    sys.exit(1 if report(inspect(sys.argv[1:])) else 0)

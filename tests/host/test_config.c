@@ -45,6 +45,7 @@ static unsigned int parse(const char *text)
 static const char demo[] = "# the demo\n"
                            "[host]\n"
                            "console = none\n"
+                           "framebuffer = off\n"
                            "log=debug\n"
                            "mitigations = off      # measures\n"
                            "when-done = poweroff\n"
@@ -73,12 +74,13 @@ static const char demo[] = "# the demo\n"
 static void test_values(void)
 {
     CHECK(parse(demo) == 0 && messages[0] == '\0', "a file with every key has no error");
-    CHECK(config.host.console == HOST_CONSOLE_NONE && config.host.log == LOG_DEBUG &&
-              !config.host.mitigations && config.host.when_done == WHEN_DONE_POWEROFF,
+    CHECK(config.host.console == HOST_CONSOLE_NONE && !config.host.framebuffer &&
+              config.host.log == LOG_DEBUG && !config.host.mitigations &&
+              config.host.when_done == WHEN_DONE_POWEROFF,
           "the keys of [host] are taken");
 
     const struct guest_config *guest = &config.guests[0];
-    CHECK(config.guest_count == 2 && strcmp(guest->name, "debian") == 0 && guest->line == 8 &&
+    CHECK(config.guest_count == 2 && strcmp(guest->name, "debian") == 0 && guest->line == 9 &&
               !guest->bad,
           "a guest has its name and line");
     CHECK(strcmp(guest->kernel, "vmlinuz") == 0 && strcmp(guest->initrd, "initrd.img") == 0,
@@ -103,8 +105,9 @@ static void test_defaults(void)
     CHECK(parse("[guest a]\nkernel=k\nmemory=4M\n") == 0, "kernel and memory are enough");
 
     const struct guest_config *guest = &config.guests[0];
-    CHECK(config.host.console == HOST_CONSOLE_COM1 && config.host.log == LOG_INFO &&
-              config.host.mitigations && config.host.when_done == WHEN_DONE_MONITOR,
+    CHECK(config.host.console == HOST_CONSOLE_COM1 && config.host.framebuffer &&
+              config.host.log == LOG_INFO && config.host.mitigations &&
+              config.host.when_done == WHEN_DONE_MONITOR,
           "[host] has defaults");
     CHECK(guest->vcpus == 1 && guest->weight == 256 && guest->cap == 100 && guest->period_us == 0 &&
               guest->budget_us == 0 && !guest->console && !guest->testdev && guest->fast &&
