@@ -34,6 +34,8 @@ IMAGE_SRC += $(addprefix hv/,backend.c board.c bus.c config.c config_key.c conso
 IMAGE_SRC += $(addprefix hv/load/,acpi.c elf.c flat.c linux.c load.c multiboot.c pvh.c)
 IMAGE_SRC += $(addprefix hv/vdev/,vcmos.c vcmos_date.c vfwcfg.c vi8042.c vioapic.c vlapic.c vlapic_regs.c \
             vlapic_timer.c vpic.c vpit.c vpm.c vtestdev.c vuart.c)
+IMAGE_SRC += $(addprefix hv/,random.c)
+IMAGE_SRC += $(addprefix hv/vdev/,virtio.c virtio_blk.c virtio_rng.c virtq.c vpci.c)
 IMAGE_SRC += $(addprefix hv/pv/,kvm.c kvm_clock.c kvm_eoi.c kvm_steal.c mica.c pv.c)
 IMAGE_SRC += $(addprefix hv/monitor/,commands_host.c commands_inspect.c commands_sched.c \
             commands_vm.c json.c line.c monitor.c top.c)
@@ -158,6 +160,17 @@ HOST_SRC_svm := $(CORE_SRC) arch/svm/vmcb.c arch/svm/inject.c arch/svm/decode.c
 HOST_TESTS += sched
 HOST_SRC_sched := hv/sched.c hv/heap.c
 
+HOST_TESTS += random
+HOST_SRC_random := hv/random.c
+HOST_TESTS += vpci
+HOST_SRC_vpci := hv/vdev/vpci.c
+VIRTIO_SRC := hv/vdev/virtq.c hv/vdev/virtio.c hv/vdev/virtio_blk.c hv/vdev/virtio_rng.c hv/vdev/vpci.c
+HOST_TESTS += virtio
+HOST_SRC_virtio := $(VIRTIO_SRC)
+HOST_TESTS += virtio_dev
+HOST_SRC_virtio_dev := $(VIRTIO_SRC)
+
+HOST_FUZZ += virtio
 HOST_FUZZ += guest_mem
 HOST_FUZZ += insn
 HOST_FUZZ += config

@@ -24,6 +24,7 @@
 #define LAYOUT_LOW_RAM_END     0xc0000000
 #define LAYOUT_PCI_BASE        0xc0000000
 #define LAYOUT_PCI_SIZE        0x20000000
+#define LAYOUT_PCI_END         0xdfffffff /* its last byte, for iasl, which does not add */
 #define LAYOUT_ECAM_BASE       0xe0000000
 #define LAYOUT_ECAM_SIZE       0x10000000 /* 256 buses */
 #define LAYOUT_IOAPIC_BASE     0xfec00000
@@ -47,7 +48,9 @@
 #define PORT_PM1A_EVT   0x0600 /* status, then enable, 16 bits each */
 #define PORT_PM1A_CNT   0x0604
 #define PORT_PM_TIMER   0x0608
+#define PORT_PCI_ADDR   0x0cf8
 #define PORT_RESET      0x0cf9
+#define PORT_PCI_DATA   0x0cfc
 
 /* Global system interrupts: pins of the I/O APIC.  An ISA interrupt has its own number except IRQ
  * 0. */

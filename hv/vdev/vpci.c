@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The PCI bus and its functions' configuration space.  What lies behind a BAR is the device's
+ * business, but for the MSI-X table, which is here.
+ *
+ * Configuration space is 256 bytes and a mask of the bits that may be written: sizing a BAR,
+ * read-only registers and reserved bits all follow from the mask.
+ */
+#include "hv/vdev/vpci.h"
+
+#include "hv/layout.h"
+#include "hv/panic.h"
+#include "hv/string.h"
+#include "hv/util.h"
+
+#define REG_VENDOR       0x00
+#define REG_DEVICE       0x02
+#define REG_COMMAND      0x04
+#define REG_STATUS       0x06
+#define REG_REVISION     0x08 /* and the class above it */
+#define REG_BAR0         0x10
+#define REG_SUBSYSTEM    0x2c
+#define REG_CAPABILITIES 0x34
+#define REG_INTR_LINE    0x3c /* nothing but a note for software */
+#define FIRST_CAPABILITY 0x40
+
+#define COMMAND_MEMORY   BIT(1)
+#define COMMAND_MASTER   BIT(2)
+#define COMMAND_NO_INTX  BIT(10)
+#define STATUS_CAP_LIST  BIT(4)
+#define BAR_64BIT_MEMORY 0x4
+#define CAP_MSIX         0x11
+#define MSIX_CONTROL     2 /* in the capability */
+#define MSIX_ENABLE      BIT(15)
+#define MSIX_MASK_ALL    BIT(14)
+#define ENTRY_CONTROL    3 /* a word of a table's entry */
+#define ENTRY_MASKED     1u
+
+#define ADDRESS_ENABLE BIT(31)
+
+/* QEMU's generic host bridge: every system that knows it expects nothing special of it. */
+static const struct vpci_id bridge_id = {
+    .vendor = 0x1b36, .device = 0x0008, .class = 0x060000, .subsystem_vendor = 0x1af4};
+
+/* ---- Registers of configuration space ------------------------------------------------------- */
+
+static uint16_t get16(const struct vpci_function *function, unsigned int reg)
+{
+    return (uint16_t)(function->config[reg] | function->config[reg + 1] << 8);
+}
+
+static void put(uint8_t *bytes, uint64_t value, unsigned int size)
+{
+    memcpy(bytes, &value, size);
+}
+
+static uint16_t command(const struct vpci_function *function)
+{
+    return get16(function, REG_COMMAND);
+}
+
+bool vpci_is_master(const struct vpci_function *function)
+{
+    return command(function) & COMMAND_MASTER;
+}
+
+/* ---- MSI-X ---------------------------------------------------------------------------------- */
+
+/*
+ * SDM, "Message Signalled Interrupts".  Redirected ones go to one of the destinations.  The
+ * destination mode counts without redirection too, as systems expect and chipsets do.
+ */
+bool vpci_decode_message(uint64_t address, uint32_t data, struct apic_message *message)
+{
+    uint8_t mode = BITS(data, 10, 8);
+    bool redirected = address & BIT(3);
+
+    if (address >> 20 != LAYOUT_LAPIC_BASE >> 20 || mode == 3 || mode == APIC_DELIVER_STARTUP)
+        return false;
+    *message = (struct apic_message){
+        .destination = (uint32_t)BITS(address, 19, 12),
+        .vector = (uint8_t)data,
+        .delivery_mode = redirected && mode == APIC_DELIVER_FIXED ? APIC_DELIVER_LOWEST : mode,
+        .shorthand = APIC_TO_DESTINATION,
+        .logical = (address & BIT(2)) != 0,
+        .level = mode <= APIC_DELIVER_LOWEST && (data & BIT(15)),
+    };
+    return true;
+}
+
+static bool may_send(const struct vpci_function *function)
+{
+    uint16_t control = get16(function, function->msix + MSIX_CONTROL);
+
+    return (control & (MSIX_ENABLE | MSIX_MASK_ALL)) == MSIX_ENABLE && vpci_is_master(function);
+}
+
+static void send(struct vpci_function *function, unsigned int vector)
+{
+    const uint32_t *entry = function->entries[vector];
+    struct apic_message message;
+
+    if (vpci_decode_message(entry[0] | (uint64_t)entry[1] << 32, entry[2], &message))
+        function->bus->ops.deliver(function->bus->ops.ctx, &message);
+}
+
+/* Whatever may be sent now, is.  A message that is none goes where nothing listens. */
+static void send_pending(struct vpci_function *function)
+{
+    if (!function->pending || !may_send(function))
+        return;
+    for (unsigned int i = 0; i < function->vectors; i++) {
+        if (!(function->pending & BIT(i)) || (function->entries[i][ENTRY_CONTROL] & ENTRY_MASKED))
+            continue;
+        function->pending &= ~(uint32_t)BIT(i);
+        send(function, i);
+    }
+}
+
+void vpci_interrupt(struct vpci_function *function, unsigned int vector)
+{
+    if (vector >= function->vectors ||
+        !(get16(function, function->msix + MSIX_CONTROL) & MSIX_ENABLE))
+        return;
+    function->pending |= (uint32_t)BIT(vector);
+    send_pending(function);
+}
+
+/* The table has words; wider accesses are two, and what is not aligned is no access. */
+static void write_entry(struct vpci_function *function, uint64_t offset, uint32_t value)
+{
+    unsigned int word = offset / 4 % 4;
+
+    if (word == ENTRY_CONTROL)
+        value &= ENTRY_MASKED;
+    else if (word == 0)
+        value &= ~3u;
+    function->entries[offset / 16][word] = value;
+}
+
+static bool in_table(const struct vpci_function *function, uint64_t offset)
+{
+    return function->msix && offset - function->table < function->vectors * 16u;
+}
+
+static bool in_pending_array(const struct vpci_function *function, uint64_t offset)
+{
+    return function->msix && offset - function->pending_array < 8;
+}
+
+static void write_table(struct vpci_function *function, uint64_t offset, uint8_t size,
+                        uint64_t value)
+{
+    if (size < 4 || offset % size)
+        return;
+    for (unsigned int i = 0; i < size; i += 4)
+        write_entry(function, offset + i, (uint32_t)(value >> (8 * i)));
+    send_pending(function);
+}
+
+static uint64_t read_table(const struct vpci_function *function, uint64_t offset, uint8_t size)
+{
+    uint64_t value = 0;
+
+    if (size < 4 || offset % size)
+        return ~0ull;
+    memcpy(&value, (const uint8_t *)function->entries + offset, size);
+    return value;
+}
+
+/* ---- The BARs ------------------------------------------------------------------------------- */
+
+static uint64_t bar_base(const struct vpci_function *function)
+{
+    uint64_t bar;
+
+    memcpy(&bar, &function->config[REG_BAR0], sizeof(bar));
+    return bar & ~0xfull;
+}
+
+/* Whose BAR an address of the window is in; *offset is set to the place in it. */
+static struct vpci_function *find_bar(struct vpci *pci, uint64_t *offset)
+{
+    uint64_t address = LAYOUT_PCI_BASE + *offset;
+
+    for (unsigned int i = 0; i < VPCI_SLOTS; i++) {
+        struct vpci_function *function = pci->slots[i];
+
+        if (!function || !(command(function) & COMMAND_MEMORY))
+            continue;
+        *offset = address - bar_base(function);
+        if (*offset < function->bar_size)
+            return function;
+    }
+    return NULL;
+}
+
+static uint64_t window_read(void *dev, uint64_t offset, uint8_t size)
+{
+    struct vpci_function *function = find_bar(dev, &offset);
+
+    if (!function)
+        return ~0ull;
+    if (in_table(function, offset))
+        return read_table(function, offset - function->table, size);
+    if (in_pending_array(function, offset))
+        return (uint64_t)function->pending >> (8 * (offset - function->pending_array));
+    return function->read(function->dev, offset, size);
+}
+
+static void window_write(void *dev, uint64_t offset, uint8_t size, uint64_t value)
+{
+    struct vpci_function *function = find_bar(dev, &offset);
+
+    if (!function || in_pending_array(function, offset))
+        return;
+    if (in_table(function, offset))
+        write_table(function, offset - function->table, size, value);
+    else
+        function->write(function->dev, offset, size, value);
+}
+
+struct mmio_range vpci_window(struct vpci *pci)
+{
+    return (struct mmio_range){.base = LAYOUT_PCI_BASE,
+                               .size = LAYOUT_PCI_SIZE,
+                               .dev = pci,
+                               .read = window_read,
+                               .write = window_write};
+}
+
+/* ---- Configuration accesses ----------------------------------------------------------------- */
+
+/* Function 0 of a device on bus 0; the address is ECAM's. */
+static struct vpci_function *find_function(struct vpci *pci, uint64_t address)
+{
+    uint64_t slot = address >> 15;
+
+    return slot < VPCI_SLOTS && BITS(address, 14, 12) == 0 ? pci->slots[slot] : NULL;
+}
+
+/* Beyond the 256 bytes, in ECAM, there is nothing: an empty list of extended capabilities. */
+static uint64_t config_read(struct vpci *pci, uint64_t address, uint8_t size)
+{
+    const struct vpci_function *function = find_function(pci, address);
+    uint64_t reg = address & 0xfff, value = 0;
+
+    if (!function)
+        return ~0ull;
+    for (unsigned int i = 0; i < size && reg + i < VPCI_CONFIG_SIZE; i++)
+        value |= (uint64_t)function->config[reg + i] << (8 * i);
+    return value;
+}
+
+static void config_write(struct vpci *pci, uint64_t address, uint8_t size, uint64_t value)
+{
+    struct vpci_function *function = find_function(pci, address);
+    uint64_t reg = address & 0xfff;
+
+    if (!function)
+        return;
+    for (unsigned int i = 0; i < size && reg + i < VPCI_CONFIG_SIZE; i++) {
+        uint8_t mask = function->writable[reg + i], byte = (uint8_t)(value >> (8 * i));
+
+        function->config[reg + i] = (uint8_t)((function->config[reg + i] & ~mask) | (byte & mask));
+    }
+    send_pending(function);
+}
+
+static uint64_t ecam_read(void *dev, uint64_t offset, uint8_t size)
+{
+    return config_read(dev, offset, size);
+}
+
+static void ecam_write(void *dev, uint64_t offset, uint8_t size, uint64_t value)
+{
+    config_write(dev, offset, size, value);
+}
+
+struct mmio_range vpci_ecam(struct vpci *pci)
+{
+    return (struct mmio_range){.base = LAYOUT_ECAM_BASE,
+                               .size = LAYOUT_ECAM_SIZE,
+                               .dev = pci,
+                               .read = ecam_read,
+                               .write = ecam_write};
+}
+
+static uint32_t address_read(void *dev, uint16_t offset, uint8_t size)
+{
+    const struct vpci *pci = dev;
+
+    return size == 4 ? pci->address : ~0u;
+}
+
+static void address_write(void *dev, uint16_t offset, uint8_t size, uint32_t value)
+{
+    struct vpci *pci = dev;
+
+    if (size == 4)
+        pci->address = value & ~(uint32_t)(BITS(~0u, 30, 24) << 24 | 3);
+}
+
+/* CONFIG_ADDRESS as ECAM would have it. */
+static uint64_t data_address(const struct vpci *pci, uint16_t offset)
+{
+    return BITS(pci->address, 23, 8) << 12 | BITS(pci->address, 7, 0) | offset;
+}
+
+static uint32_t data_read(void *dev, uint16_t offset, uint8_t size)
+{
+    struct vpci *pci = dev;
+
+    if (!(pci->address & ADDRESS_ENABLE) || offset + size > 4)
+        return ~0u;
+    return (uint32_t)config_read(pci, data_address(pci, offset), size);
+}
+
+static void data_write(void *dev, uint16_t offset, uint8_t size, uint32_t value)
+{
+    struct vpci *pci = dev;
+
+    if ((pci->address & ADDRESS_ENABLE) && offset + size <= 4)
+        config_write(pci, data_address(pci, offset), size, value);
+}
+
+/* CF9h lies between them, and is the reset register. */
+void vpci_ports(struct vpci *pci, struct pio_range ranges[VPCI_PORT_RANGES])
+{
+    ranges[0] = (struct pio_range){.base = PORT_PCI_ADDR,
+                                   .count = 1,
+                                   .dev = pci,
+                                   .read = address_read,
+                                   .write = address_write};
+    ranges[1] = (struct pio_range){
+        .base = PORT_PCI_DATA, .count = 4, .dev = pci, .read = data_read, .write = data_write};
+}
+
+/* ---- Making them ---------------------------------------------------------------------------- */
+
+void vpci_function_init(struct vpci_function *function, const struct vpci_id *id)
+{
+    uint8_t *config = function->config;
+
+    *function =
+        (struct vpci_function){.last_capability = REG_CAPABILITIES, .next_free = FIRST_CAPABILITY};
+    put(config + REG_VENDOR, id->vendor, 2);
+    put(config + REG_DEVICE, id->device, 2);
+    put(config + REG_REVISION, id->revision | id->class << 8, 4);
+    put(config + REG_SUBSYSTEM, id->subsystem_vendor | (uint32_t)id->subsystem << 16, 4);
+    function->writable[REG_INTR_LINE] = 0xff;
+}
+
+void vpci_set_bar(struct vpci_function *function, uint64_t size)
+{
+    function->bar_size = size;
+    put(function->config + REG_BAR0, BAR_64BIT_MEMORY, 8);
+    put(function->writable + REG_BAR0, ~(size - 1), 8);
+    put(function->writable + REG_COMMAND, COMMAND_MEMORY | COMMAND_MASTER | COMMAND_NO_INTX, 2);
+}
+
+uint8_t vpci_add_capability(struct vpci_function *function, uint8_t id, const void *body,
+                            uint8_t size)
+{
+    uint8_t at = function->next_free;
+
+    ASSERT(at + 2u + size <= VPCI_CONFIG_SIZE);
+    function->config[function->last_capability] = at;
+    function->config[at] = id;
+    memcpy(&function->config[at + 2], body, size);
+    function->config[REG_STATUS] |= STATUS_CAP_LIST;
+    function->last_capability = (uint8_t)(at + 1);
+    function->next_free = (uint8_t)((at + 2u + size + 3) & ~3u);
+    return at;
+}
+
+void vpci_add_msix(struct vpci_function *function, unsigned int vectors, uint32_t table,
+                   uint32_t pending_array)
+{
+    uint8_t body[10];
+
+    ASSERT(vectors <= VPCI_MAX_VECTORS);
+    put(body, vectors - 1, 2);
+    put(body + 2, table, 4);
+    put(body + 6, pending_array, 4);
+    function->vectors = (uint8_t)vectors;
+    function->table = table;
+    function->pending_array = pending_array;
+    function->msix = vpci_add_capability(function, CAP_MSIX, body, sizeof(body));
+    put(&function->writable[function->msix + MSIX_CONTROL], MSIX_ENABLE | MSIX_MASK_ALL, 2);
+    for (unsigned int i = 0; i < vectors; i++)
+        function->entries[i][ENTRY_CONTROL] = ENTRY_MASKED;
+}
+
+void vpci_plug(struct vpci *pci, unsigned int slot, struct vpci_function *function)
+{
+    ASSERT(slot < VPCI_SLOTS && !pci->slots[slot]);
+    function->bus = pci;
+    pci->slots[slot] = function;
+}
+
+void vpci_init(struct vpci *pci, const struct vpci_ops *ops)
+{
+    *pci = (struct vpci){.ops = *ops};
+    vpci_function_init(&pci->bridge, &bridge_id);
+    vpci_plug(pci, 0, &pci->bridge);
+}
