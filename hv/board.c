@@ -4,6 +4,7 @@
 
 #include "arch/x86/paging.h"
 #include "arch/x86/tsc.h"
+#include "hv/board_pci.h"
 #include "hv/config.h"
 #include "hv/errno.h"
 #include "hv/intr.h"
@@ -41,7 +42,7 @@ static void pic_output(void *ctx, bool level)
     intr_pic_changed(ctx, level);
 }
 
-static void ioapic_deliver(void *ctx, const struct apic_message *message)
+static void deliver_message(void *ctx, const struct apic_message *message)
 {
     intr_route(ctx, message);
 }
@@ -95,6 +96,12 @@ static void cmos_tick(struct vm *vm, uint64_t now_ns)
 static void pm_tick(struct vm *vm, uint64_t now_ns)
 {
     vpm_tick(&vm->pm, now_ns);
+}
+
+static void pci_tick(struct vm *vm, uint64_t now_ns)
+{
+    vm->pci_timer.deadline_ns = VTIMER_OFF;
+    board_pci_work(vm);
 }
 
 static void init_timer(struct vm *vm, struct vm_timer *timer, void (*tick)(struct vm *, uint64_t))
@@ -200,6 +207,15 @@ static void reset_timers(struct vm *vm, const struct vclock *clock)
     vpm_init(&vm->pm, &pm_ops, &sci, clock, &pm_timer);
 }
 
+static void reset_pci(struct vm *vm)
+{
+    const struct vpci_ops ops = {.ctx = vm, .deliver = deliver_message};
+    const struct vtimer timer = {.ctx = &vm->pci_timer, .set = timer_set};
+
+    vtimer_set(&timer, VTIMER_OFF);
+    board_pci_reset(vm, &ops, &timer);
+}
+
 static void reset_test_devices(struct vm *vm)
 {
     const struct vtestdev_ops ops = {
@@ -215,7 +231,7 @@ void board_reset(struct vm *vm)
 {
     const struct vclock clock = {.ctx = vm, .now_ns = clock_now};
     const struct vpic_intr intr = {.ctx = vm, .set = pic_output};
-    const struct vioapic_ops ioapic_ops = {.ctx = vm, .deliver = ioapic_deliver};
+    const struct vioapic_ops ioapic_ops = {.ctx = vm, .deliver = deliver_message};
     const struct vuart_backend uart_backend = {
         .ctx = vm, .put = uart_put, .rx_drained = uart_drained};
     const struct irq_line uart_irq = line(vm, GSI_COM1);
@@ -227,6 +243,7 @@ void board_reset(struct vm *vm)
     vuart_init(&vm->uart, &uart_irq, &uart_backend);
     vi8042_init(&vm->i8042, &i8042_ops);
     reset_test_devices(vm);
+    reset_pci(vm);
     reset_timers(vm, &clock);
     reset_clock(vm, &clock);
 }
@@ -243,6 +260,7 @@ void board_pause(struct vm *vm)
     loop_timer_cancel(&vm->pit_timer.timer);
     loop_timer_cancel(&vm->cmos_timer.timer);
     loop_timer_cancel(&vm->pm_timer.timer);
+    loop_timer_cancel(&vm->pci_timer.timer);
     for (unsigned int i = 0; i < vm->vcpu_count; i++)
         loop_timer_cancel(&vm->vcpus[i]->lapic_timer);
 }
@@ -252,6 +270,7 @@ void board_resume(struct vm *vm)
     rearm(&vm->pit_timer);
     rearm(&vm->cmos_timer);
     rearm(&vm->pm_timer);
+    rearm(&vm->pci_timer);
     for (unsigned int i = 0; i < vm->vcpu_count; i++)
         intr_resume_timer(vm->vcpus[i]);
 }
@@ -311,7 +330,10 @@ int board_init(struct vm *vm)
     init_timer(vm, &vm->pit_timer, pit_tick);
     init_timer(vm, &vm->cmos_timer, cmos_tick);
     init_timer(vm, &vm->pm_timer, pm_tick);
+    init_timer(vm, &vm->pci_timer, pci_tick);
     wire_ports(vm);
+    if (board_pci_init(vm) != 0)
+        return -ENOMEM;
     if (vm->config->testdev && wire_test_devices(vm) != 0)
         return -ENOMEM;
     guest_console_add(&vm->console, vm->config->name, &console);
@@ -323,6 +345,8 @@ void board_destroy(struct vm *vm)
     loop_timer_stop(&vm->pit_timer.timer);
     loop_timer_stop(&vm->cmos_timer.timer);
     loop_timer_stop(&vm->pm_timer.timer);
+    loop_timer_stop(&vm->pci_timer.timer);
+    board_pci_destroy(vm);
     if (vm->console.name)
         guest_console_remove(&vm->console);
     if (vm->test_memory.value)

@@ -377,6 +377,23 @@ static unsigned int check_file(struct guest_config *guest, const char *key, cons
     return 1;
 }
 
+static unsigned int check_disk(struct guest_config *guest, const struct config_machine *machine,
+                               const struct config_sink *sink)
+{
+    const char *file = guest->disk.file;
+    uint64_t size;
+
+    if (file[0] == '\0' || check_file(guest, "disk", file, machine, sink) != 0)
+        return file[0] != '\0';
+    size = machine->file_size(machine->ctx, file);
+    if (size != 0 && size % CONFIG_SECTOR_SIZE == 0)
+        return 0;
+    config_refuse(guest, "disk", sink,
+                  "expected an image of whole sectors, %u bytes each; \"%s\" has %llu bytes",
+                  CONFIG_SECTOR_SIZE, file, (unsigned long long)size);
+    return 1;
+}
+
 unsigned int config_check(struct config *config, const struct config_machine *machine,
                           const struct config_sink *sink)
 {
@@ -388,6 +405,7 @@ unsigned int config_check(struct config *config, const struct config_machine *ma
         errors += check_cpus(guest, machine, sink);
         errors += check_file(guest, "kernel", guest->kernel, machine, sink);
         errors += check_file(guest, "initrd", guest->initrd, machine, sink);
+        errors += check_disk(guest, machine, sink);
         if (guest->memory > machine->memory) {
             config_refuse(guest, "memory", sink,
                           "expected at most the %lluM that this machine has free",

@@ -25,6 +25,7 @@
 #define CONFIG_NAME_SIZE    32
 #define CONFIG_FILE_SIZE    64
 #define CONFIG_CMDLINE_SIZE 2048
+#define CONFIG_SECTOR_SIZE  512 /* of disks */
 
 enum host_console { HOST_CONSOLE_NONE, HOST_CONSOLE_COM1 };
 enum when_done { WHEN_DONE_MONITOR, WHEN_DONE_POWEROFF };
@@ -40,11 +41,17 @@ struct host_config {
                                         not given */
 };
 
+struct config_disk {
+    char file[CONFIG_FILE_SIZE]; /* "": none */
+    bool read_only;              /* else what is written is kept while the guest exists */
+};
+
 struct guest_config {
     char name[CONFIG_NAME_SIZE];
     char kernel[CONFIG_FILE_SIZE];
     char initrd[CONFIG_FILE_SIZE]; /* "": none */
     char cmdline[CONFIG_CMDLINE_SIZE];
+    struct config_disk disk;
     uint64_t memory; /* bytes, whole pages */
     uint32_t vcpus;
     uint64_t cpus[CONFIG_MAX_CPUS / 64]; /* a bit for each physical CPU that it may use */
@@ -83,6 +90,7 @@ struct config_machine {
     uint64_t memory; /* bytes that one guest could have at most */
     void *ctx;
     bool (*has_file)(void *ctx, const char *name);
+    uint64_t (*file_size)(void *ctx, const char *name); /* of one that is there */
 };
 
 enum config_section { CONFIG_HOST, CONFIG_GUEST };
@@ -98,6 +106,7 @@ enum config_kind {
     CONFIG_FILE_NAME,
     CONFIG_TEXT,
     CONFIG_CPU_LIST,
+    CONFIG_DISK,
 };
 
 struct config_key {

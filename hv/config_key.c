@@ -47,6 +47,8 @@ const struct config_key config_keys[] = {
      .help = "handed to the kernel; default none"},
     {GUEST(cmdline), .name = "cmdline", .kind = CONFIG_TEXT, .max = CONFIG_CMDLINE_SIZE,
      .help = "the kernel's command line; default empty"},
+    {GUEST(disk), .name = "disk", .kind = CONFIG_DISK, .max = CONFIG_FILE_SIZE,
+     .help = "an image as its disk, read-only or by default copied on writing; default none"},
     {GUEST(memory), .name = "memory", .kind = CONFIG_SIZE, RANGE(LAYOUT_MEMORY_MIN, LAYOUT_MEMORY_MAX),
      .help = "its RAM; required"},
     {GUEST(vcpus), .name = "vcpus", .kind = CONFIG_NUMBER, RANGE(1, LAYOUT_MAX_VCPUS),
@@ -209,6 +211,25 @@ static bool parse_file_name(const struct config_key *key, struct text value, cha
     return parse_text(key, value, field);
 }
 
+/* "FILE", or "FILE, ro", or "FILE, cow". */
+static bool parse_disk(const struct config_key *key, struct text value, struct config_disk *field)
+{
+    struct text file = value, mode = {"cow", 3};
+
+    for (size_t i = 0; i < value.size && file.size == value.size; i++) {
+        if (value.at[i] == ',') {
+            file = trim((struct text){value.at, i});
+            mode = trim((struct text){value.at + i + 1, value.size - i - 1});
+        }
+    }
+    if (!text_is(mode, "ro") && !text_is(mode, "cow"))
+        return false;
+    if (!parse_file_name(key, file, field->file))
+        return false;
+    field->read_only = text_is(mode, "ro");
+    return true;
+}
+
 /* Takes "N" or "N-M" off the front. */
 static bool take_cpu_range(const struct config_key *key, struct text *text, uint64_t *cpus)
 {
@@ -269,6 +290,8 @@ bool config_parse_value(const struct config_key *key, struct text value, void *f
         return parse_text(key, value, field);
     case CONFIG_CPU_LIST:
         return parse_cpu_list(key, value, field);
+    case CONFIG_DISK:
+        return parse_disk(key, value, field);
     }
     return false;
 }
@@ -316,6 +339,12 @@ void config_describe(const struct config_key *key, char *buffer, size_t size)
         break;
     case CONFIG_CPU_LIST:
         str_format(buffer, size, "CPU numbers up to %llu, such as 0,2-3", max);
+        break;
+    case CONFIG_DISK:
+        str_format(buffer, size,
+                   "the name of a file beside " CONFIG_FILE
+                   ", at most %llu characters, then perhaps \", ro\" or \", cow\"",
+                   max - 1);
         break;
     }
 }

@@ -85,6 +85,26 @@ int guest_mem_read(struct vm *vm, gpa_t gpa, void *to, uint64_t size)
     return 0;
 }
 
+int guest_mem_load16(struct vm *vm, gpa_t gpa, uint16_t *value)
+{
+    const uint16_t *at = ram_at(vm, gpa.value, sizeof(*at));
+
+    if (!at || gpa.value % sizeof(*at))
+        return -EFAULT;
+    *value = __atomic_load_n(at, __ATOMIC_ACQUIRE);
+    return 0;
+}
+
+int guest_mem_store16(struct vm *vm, gpa_t gpa, uint16_t value)
+{
+    uint16_t *at = ram_at(vm, gpa.value, sizeof(*at));
+
+    if (!at || gpa.value % sizeof(*at))
+        return -EFAULT;
+    __atomic_store_n(at, value, __ATOMIC_RELEASE);
+    return 0;
+}
+
 /* Writing and zeroing are one walk: from may be a null pointer for zeroes. */
 static int fill(struct vm *vm, gpa_t gpa, const void *from, uint64_t size)
 {

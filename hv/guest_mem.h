@@ -17,6 +17,9 @@ struct vm;
 int guest_mem_read(struct vm *vm, gpa_t gpa, void *to, uint64_t size);
 int guest_mem_write(struct vm *vm, gpa_t gpa, const void *from, uint64_t size);
 int guest_mem_zero(struct vm *vm, gpa_t gpa, uint64_t size);
+/* Two bytes at an even address, in one piece whatever other CPUs do. */
+int guest_mem_load16(struct vm *vm, gpa_t gpa, uint16_t *value);
+int guest_mem_store16(struct vm *vm, gpa_t gpa, uint16_t value);
 bool guest_mem_is_ram(struct vm *vm, gpa_t gpa);
 /* Exchange one byte atomically, with the guest's CPUs too.  Returns what it was; 0 where there is
  * no RAM. */

@@ -18,6 +18,7 @@
 #include "hv/board.h"
 #include "hv/console.h"
 #include "hv/console_mirror.h"
+#include "hv/entropy.h"
 #include "hv/exit.h"
 #include "hv/host.h"
 #include "hv/log.h"
@@ -153,6 +154,7 @@ static void main_on_own_stack(void *argument)
 
     console_mirror_init(info);
     host_init(info);
+    entropy_init(info);
     start_clock();
     log_info("cpu: %s, %s", host_cpuid.vendor_name, host_cpuid.brand);
     log_info("memory: %llu MiB, %llu free", (unsigned long long)mem_total_pages() >> 8,

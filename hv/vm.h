@@ -5,6 +5,7 @@
 #pragma once
 
 #include "hv/addr.h"
+#include "hv/board_pci.h"
 #include "hv/bus.h"
 #include "hv/console.h"
 #include "hv/slat.h"
@@ -98,7 +99,8 @@ struct vm {
     struct vfwcfg fwcfg;
     hpa_t test_memory; /* of testdev */
     struct vioapic ioapic;
-    struct vm_timer pit_timer, cmos_timer, pm_timer;
+    struct board_pci pci;
+    struct vm_timer pit_timer, cmos_timer, pm_timer, pci_timer;
     uint32_t lowest_rotor;
     bool pic_intr; /* the 8259's output */
 

@@ -107,6 +107,11 @@ static bool has_file(void *ctx, const char *name)
     return module_find(name) != NULL;
 }
 
+static uint64_t file_size(void *ctx, const char *name)
+{
+    return module_find(name)->size;
+}
+
 static void config_error(void *ctx, const char *message)
 {
     log_error("%s", message);
@@ -243,8 +248,10 @@ static void create_at_boot(struct guest_config *guest, const struct config_sink 
 void vm_create_all(void)
 {
     const struct config_sink sink = {.error = config_error};
-    const struct config_machine machine = {
-        .cpu_count = cpu_count, .memory = mem_free_pages() << PAGE_SHIFT, .has_file = has_file};
+    const struct config_machine machine = {.cpu_count = cpu_count,
+                                           .memory = mem_free_pages() << PAGE_SHIFT,
+                                           .has_file = has_file,
+                                           .file_size = file_size};
     const struct boot_module *file = module_find(CONFIG_FILE);
 
     if (!file) {

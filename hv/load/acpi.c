@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The ACPI tables that a guest finds: RSDP, XSDT, FADT, FACS, MADT, SPCR and the DSDT, which
+ * The ACPI tables that a guest finds: RSDP, XSDT, FADT, FACS, MADT, MCFG, SPCR and the DSDT, which
  * dsdt.asl becomes at build time.  There is no RSDT (an operating system that knows ACPI 2.0 does
- * not ask for it) and no MCFG (no PCI). Layouts are those of the ACPI specification 6.0; SPCR is
- * revision 2.
+ * not ask for it).  Layouts are those of the ACPI specification 6.0; SPCR is revision 2, MCFG that
+ * of the PCI Firmware Specification 3.0.
  */
 #include "hv/errno.h"
 #include "hv/load/loader.h"
@@ -193,7 +193,18 @@ struct acpi_spcr {
 
 STATIC_ASSERT(sizeof(struct acpi_spcr) == 80, "Serial Port Console Redirection Table, revision 2");
 
-#define XSDT_MAX 3
+struct acpi_mcfg {
+    struct acpi_header header;
+    uint64_t reserved_36;
+    uint64_t base;
+    uint16_t segment;
+    uint8_t first_bus, last_bus;
+    uint32_t reserved_56;
+} PACKED;
+
+STATIC_ASSERT(sizeof(struct acpi_mcfg) == 60, "MCFG with one segment");
+
+#define XSDT_MAX 4
 
 struct acpi_xsdt {
     struct acpi_header header;
@@ -344,6 +355,13 @@ static uint64_t put_spcr(struct builder *builder)
     return put_table(builder, &spcr.header, "SPCR", 2, sizeof(spcr));
 }
 
+static uint64_t put_mcfg(struct builder *builder)
+{
+    struct acpi_mcfg mcfg = {.base = LAYOUT_ECAM_BASE, .last_bus = LAYOUT_ECAM_SIZE / 0x100000 - 1};
+
+    return put_table(builder, &mcfg.header, "MCFG", 1, sizeof(mcfg));
+}
+
 static void put_facs(struct loader *loader)
 {
     const struct acpi_facs facs = {
@@ -373,6 +391,7 @@ void acpi_install(struct loader *loader)
     xsdt.tables[0] = put_fadt(&builder, dsdt);
     xsdt.tables[1] = put_madt(&builder);
     xsdt.tables[2] = put_spcr(&builder);
+    xsdt.tables[3] = put_mcfg(&builder);
     put_facs(loader);
     put_rsdp(loader, put_table(&builder, &xsdt.header, "XSDT", 1, sizeof(xsdt)));
 }

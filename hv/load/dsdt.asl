@@ -11,6 +11,20 @@ DefinitionBlock ("", "DSDT", 2, "MICA", "MICA", 1)
 
     Scope (\_SB)
     {
+        /* Without _PRT: its functions interrupt by messages alone. */
+        Device (PCI0)
+        {
+            Name (_HID, EisaId ("PNP0A03"))
+            Name (_UID, 0)
+            Name (_CRS, ResourceTemplate ()
+            {
+                WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode, 0, 0, 255, 0, 256)
+                IO (Decode16, PORT_PCI_ADDR, PORT_PCI_ADDR, 1, 8)
+                DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite,
+                             0, LAYOUT_PCI_BASE, LAYOUT_PCI_END, 0, LAYOUT_PCI_SIZE)
+            })
+        }
+
         Device (COM1)
         {
             Name (_HID, EisaId ("PNP0501"))

@@ -74,10 +74,13 @@ static void test_root(void)
               sums_to_zero(0xe0000, 36) && guest.bytes[0xe0000 + 15] == 2 &&
               guest_get(&guest, 0xe0000 + 20, 4) == 36 && guest_get(&guest, 0xe0000 + 16, 4) == 0,
           "the RSDP is of revision 2, with both checksums, and lies where a guest searches");
-    CHECK(is_sound(find("XSDT"), "XSDT", 36 + 3 * 8), "the XSDT has three tables");
+    CHECK(is_sound(find("XSDT"), "XSDT", 36 + 4 * 8), "the XSDT has four tables");
     CHECK(is_sound(find("FACP"), "FACP", 276) && is_sound(find("APIC"), "APIC", 0) &&
-              is_sound(find("SPCR"), "SPCR", 80),
-          "FADT, MADT and SPCR have sound headers");
+              is_sound(find("SPCR"), "SPCR", 80) && is_sound(find("MCFG"), "MCFG", 60),
+          "FADT, MADT, SPCR and MCFG have sound headers");
+    CHECK(guest_get(&guest, find("MCFG") + 44, 8) == 0xe0000000 &&
+              guest_get(&guest, find("MCFG") + 52, 4) == 0xff000000,
+          "MCFG names ECAM for buses 0 to 255 of segment 0");
 }
 
 static void test_fadt(void)
@@ -187,7 +190,7 @@ static bool is_disassembled(const char *folder, uint64_t table, const char *name
 
 static void test_iasl(void)
 {
-    static const char *const names[] = {"FACP", "APIC", "SPCR", "XSDT", "DSDT", "FACS"};
+    static const char *const names[] = {"FACP", "APIC", "SPCR", "MCFG", "XSDT", "DSDT", "FACS"};
     char folder[] = "/tmp/mica-acpi-XXXXXX", command[128];
 
     if (system("command -v iasl >/dev/null 2>&1") != 0) {

@@ -141,6 +141,11 @@ static void test_line_ends(void)
 #define GUEST(lines) "[guest a]\nkernel = k\nmemory = 4M\n" lines
 
 /* Texts with exactly one error each. */
+#define EXPECTED_DISK                                                                          \
+    "mica.conf:4: disk: expected the name of a file beside mica.conf, at most 63 characters, " \
+    "then "                                                                                    \
+    "perhaps \", ro\" or \", cow\"; found "
+
 static const struct {
     const char *text, *message;
 } wrong[] = {
@@ -170,7 +175,11 @@ static const struct {
      "mica.conf:4: [guest]: expected a new name; there is a \"a\" at line 1"},
     {"[guest a]\nmemory = 4M\n", "mica.conf:1: kernel: expected in [guest a], and missing"},
     {"[guest a]\nkernel = k\n", "mica.conf:1: memory: expected in [guest a], and missing"},
-    {GUEST("disk = d\n"), "mica.conf:4: disk: expected a key of [guest]; this one is unknown"},
+    {GUEST("disks = d\n"), "mica.conf:4: disks: expected a key of [guest]; this one is unknown"},
+    {GUEST("disk = d, rw\n"), EXPECTED_DISK "\"d, rw\""},
+    {GUEST("disk = , ro\n"), EXPECTED_DISK "\", ro\""},
+    {GUEST("disk = d, ro, cow\n"), EXPECTED_DISK "\"d, ro, cow\""},
+    {GUEST("disk =\n"), EXPECTED_DISK "\"\""},
     {GUEST("= d\n"), "mica.conf:4: : expected a key of [guest]; this one is unknown"},
     {GUEST("Vcpus = 1\n"), "mica.conf:4: Vcpus: expected a key of [guest]; this one is unknown"},
     {GUEST("vcpus\n"), "mica.conf:4: vcpus: expected \"key = value\""},
@@ -342,6 +351,43 @@ static void test_limits(void)
           "the errors of a file that is none are counted and not all shown");
 }
 
+/* Images named after their size, but for "k". */
+static bool has_image(void *ctx, const char *name)
+{
+    return name[0] != 'm';
+}
+
+static uint64_t size_of_image(void *ctx, const char *name)
+{
+    return strtoull(name, NULL, 10);
+}
+
+static void test_disks(void)
+{
+    static const struct config_machine machine = {
+        .cpu_count = 2, .memory = MIB(100), .has_file = has_image, .file_size = size_of_image};
+
+    CHECK(parse(GUEST("disk = 512 , ro\n")) == 0 && config_check(&config, &machine, &sink) == 0 &&
+              strcmp(config.guests[0].disk.file, "512") == 0 && config.guests[0].disk.read_only,
+          "a read-only disk");
+    CHECK(parse(GUEST("disk = 1048576\n")) == 0 && config_check(&config, &machine, &sink) == 0 &&
+              !config.guests[0].disk.read_only && parse(GUEST("disk = 512,cow\n")) == 0 &&
+              !config.guests[0].disk.read_only,
+          "a disk is copied on writing where nothing else is said");
+    CHECK(parse(GUEST("disk = missing\n")) == 0 && config_check(&config, &machine, &sink) == 1 &&
+              strcmp(messages, "mica.conf:4: disk: expected a file beside mica.conf; there is no "
+                               "\"missing\"\n") == 0,
+          "a disk that is missing is refused");
+    CHECK(parse(GUEST("disk = 513\n")) == 0 && config_check(&config, &machine, &sink) == 1 &&
+              config.guests[0].bad &&
+              strcmp(messages, "mica.conf:4: disk: expected an image of whole sectors, 512 bytes "
+                               "each; \"513\" has 513 bytes\n") == 0,
+          "so is one of an odd size");
+    CHECK(parse(GUEST("disk = 0, ro\n")) == 0 && config_check(&config, &machine, &sink) == 1 &&
+              config.guests[0].bad && reported == 1,
+          "and an empty one");
+}
+
 static bool has_k(void *ctx, const char *name)
 {
     return strcmp(name, "k") == 0;
@@ -430,6 +476,7 @@ int main(void)
     test_isolation();
     test_limits();
     test_machine();
+    test_disks();
     test_console();
     test_help();
     test_every_length();
