@@ -8,7 +8,7 @@
  *   EBX  where the ACPI RSDP lies
  *   ECX  the size of RAM below 4 GiB in KiB, from address 0 and with the hole below 1 MiB
  *   ESI  where the command line lies, which ends in NUL
- *   ESP  the top of a stack of 4 KiB below 64 KiB
+ *   ESP  the top of a stack of 4 KiB below 128 KiB
  *
  * The memory after the file is not cleared after a reset, so a stub clears its own BSS.  There is
  * no initrd.

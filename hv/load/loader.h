@@ -9,15 +9,16 @@
 
 /*
  * Where the loader puts what is not the kernel's own: low memory, which a kernel may take for
- * itself once it has read them.  No part of a kernel may be loaded there.
+ * itself once it has read them.  No part of a kernel may be loaded there; below is what real-mode
+ * programs are made for.
  */
-#define LOAD_AREA        0x1000ull
-#define LOAD_GDT         0x1000ull
-#define LOAD_PAGE_TABLES 0x2000ull /* PML4, PDPT, four page directories */
-#define LOAD_STACK       0x8000ull
-#define LOAD_STACK_TOP   0x9000ull
+#define LOAD_AREA        0x10000ull
 #define LOAD_INFO        0x10000ull /* the protocol's information: boot_params, hvm_start_info, ... */
 #define LOAD_INITRD_NAME 0x11000ull /* its file's name, for protocols that tell it */
+#define LOAD_GDT         0x12000ull
+#define LOAD_PAGE_TABLES 0x13000ull /* PML4, PDPT, four page directories */
+#define LOAD_STACK       0x19000ull
+#define LOAD_STACK_TOP   0x1a000ull
 #define LOAD_CMDLINE     0x20000ull
 #define LOAD_AREA_END    0x30000ull
 #define LOAD_CMDLINE_MAX (LOAD_AREA_END - LOAD_CMDLINE - 1)

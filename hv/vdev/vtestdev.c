@@ -66,12 +66,13 @@ static void register_write(void *dev, uint16_t offset, uint8_t size, uint32_t va
     test->value = (test->value & ~bits) | (value << register_shift(offset) & bits);
 }
 
+/* A byte a line, however many at once. */
 static void line_write(void *dev, uint16_t offset, uint8_t size, uint32_t value)
 {
     const struct vtestdev *test = dev;
 
-    if (size == 1 && offset < GSI_COUNT)
-        test->ops.set_irq(test->ops.ctx, offset, (value & 0xff) != 0);
+    for (unsigned int i = 0; i < size && offset + i < GSI_COUNT; i++)
+        test->ops.set_irq(test->ops.ctx, offset + i, (value >> 8 * i & 0xff) != 0);
 }
 
 /* How many bytes of an access lie within the memory. */

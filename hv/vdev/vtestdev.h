@@ -6,7 +6,7 @@
  *   F4h          debug exit  writing v ends the guest with v (8, 16 or 32 bits); reads float
  *   E9h          debugcon    a byte written goes to the sink; reads E9h
  *   E0h-E3h      a register  holds what is written, in any size
- *   2000h-2017h  lines       a byte written sets an interrupt line: high, or low if it is 0
+ *   2000h-2017h  lines       each byte written sets an interrupt line: high, or low if it is 0
  *   FF000000h    memory      64 KiB that are emulated, access by access
  *
  * pc-testdev's E4h makes QEMU forget its mapping of a page, which a guest cannot see: nothing is

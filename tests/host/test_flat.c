@@ -22,7 +22,7 @@ static void test_entry(void)
           "a flat binary starts at 1 MiB in protected mode");
     CHECK(memcmp(guest.bytes + 0x100000, stub, sizeof(stub)) == 0, "and lies there");
     CHECK(guest.entry.rax == 0x4d494341 && guest.entry.rbx == 0xe0000 &&
-              guest.entry.rcx == 5 * 1024 && guest.entry.rsp == 0x9000 && guest.entry.cr3 == 0,
+              guest.entry.rcx == 5 * 1024 && guest.entry.rsp == 0x1a000 && guest.entry.cr3 == 0,
           "its registers say who starts it, where the RSDP is and how much memory there is");
     CHECK(strcmp((char *)guest.bytes + guest.entry.rsi, "a b") == 0, "ESI is the command line");
     CHECK(guest.entry.cs == 0x10 && guest.entry.ds == 0x18 && guest.entry.gdt_limit == 31 &&

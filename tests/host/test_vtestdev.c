@@ -72,14 +72,15 @@ static void test_lines(void)
 {
     out(0x2000 + 5, 1, 1);
     CHECK(line.level && line.gsi == 5, "a 1 raises the line of that number");
-    out(0x2000 + 5, 1, 0x100);
+    out(0x2000 + 5, 1, 0);
     CHECK(!line.level && line.gsi == 5, "a 0 lowers it");
     out(0x2000 + 23, 1, 0xff);
     CHECK(line.level && line.gsi == 23, "the last is 23, and any other byte is high");
-    out(0x2000 + 24, 1, 1);
-    out(0x2000 + 6, 2, 1);
-    CHECK(line.rises == 2 && line.repeats == 0 && line.gsi == 23,
-          "the next port and wider writes set none");
+    out(0x2000 + 22, 4, 0x0100);
+    CHECK(line.level && line.gsi == 23 && line.rises == 3,
+          "a wider write sets as many lines, and none past the last");
+    out(0x2000 + 24, 1, 0);
+    CHECK(line.level, "the next port sets none");
     CHECK(in(0x2000, 1) == ~0u, "lines do not read");
 }
 
