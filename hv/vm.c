@@ -292,6 +292,7 @@ static void do_due(struct vm *vm)
         end(vm, "powered off");
         break;
     case DUE_EXIT:
+        set_stopped(vm, VM_OFF); /* before, its vCPU may not have got as far as to note the value */
         str_format(line, sizeof(line), "exited with %u", vm->exit_value);
         end(vm, line);
         break;
