@@ -39,8 +39,9 @@ enum exit_action emul_exception(struct vcpu *vcpu, const struct vm_exit *exit)
 /* User programs may not call. */
 enum exit_action emul_hypercall(struct vcpu *vcpu)
 {
-    int64_t result = vcpu_cpl(vcpu) == 0 ? pv_call(vcpu) : -KVM_EPERM;
+    bool is_64bit = vcpu_is_64bit(vcpu);
+    int64_t result = vcpu_cpl(vcpu) == 0 ? pv_call(vcpu, is_64bit) : -KVM_EPERM;
 
-    vcpu->gprs.r[GPR_RAX] = vcpu_is_64bit(vcpu) ? (uint64_t)result : (uint32_t)result;
+    vcpu->gprs.r[GPR_RAX] = is_64bit ? (uint64_t)result : (uint32_t)result;
     return ACTION_ADVANCE;
 }

@@ -11,10 +11,9 @@ void pv_reset(struct vcpu *vcpu)
     vcpu->pv = (struct pv_vcpu){.poll_control = KVM_POLL_ENABLE};
 }
 
-int64_t pv_call(struct vcpu *vcpu)
+int64_t pv_call(struct vcpu *vcpu, bool is_64bit)
 {
     const uint64_t *r = vcpu->gprs.r;
-    bool is_64bit = vcpu_is_64bit(vcpu);
     uint64_t mask = is_64bit ? UINT64_MAX : UINT32_MAX;
     uint64_t number = r[GPR_RAX] & mask;
     const struct pv_args args = {

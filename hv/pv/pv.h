@@ -33,7 +33,7 @@ struct pv_args {
 /* After RESET and INIT: no address that the guest named before is used any more. */
 void pv_reset(struct vcpu *vcpu);
 /* The call whose number is in RAX, from CPL 0; returns what goes there. */
-int64_t pv_call(struct vcpu *vcpu);
+int64_t pv_call(struct vcpu *vcpu, bool is_64bit);
 
 /* ---- kvm.c ---------------------------------------------------------------------------------- */
 
