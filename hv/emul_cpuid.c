@@ -151,36 +151,21 @@ static void leaf_topology(const struct vcpu *vcpu, uint32_t subleaf, struct cpui
     }
 }
 
-/* Bytes of an XSAVE area in the standard format for these components. */
-static uint32_t xsave_size(uint64_t components)
+/* Bytes of an XSAVE area for these components, in the standard or in the compacted format. */
+static uint32_t xsave_size(uint64_t components, bool compacted)
 {
     uint32_t size = 512 + 64;
 
     for (unsigned int i = 2; i < 63; i++) {
-        struct cpuid_regs regs;
+        struct cpuid_regs component;
 
         if (!(components >> i & 1))
             continue;
-        regs = cpuid(0xd, i);
-        size = MAX(size, regs.ebx + regs.eax);
-    }
-    return size;
-}
-
-/* And in the compacted format. */
-static uint32_t xsave_compact_size(uint64_t components)
-{
-    uint32_t size = 512 + 64;
-
-    for (unsigned int i = 2; i < 63; i++) {
-        struct cpuid_regs regs;
-
-        if (!(components >> i & 1))
-            continue;
-        regs = cpuid(0xd, i);
-        if (regs.ecx & 2)
-            size = (uint32_t)align_up(size, 64);
-        size += regs.eax;
+        component = cpuid(0xd, i);
+        if (!compacted)
+            size = MAX(size, component.ebx + component.eax);
+        else
+            size = component.eax + (component.ecx & 2 ? (uint32_t)align_up(size, 64) : size);
     }
     return size;
 }
@@ -193,11 +178,11 @@ static void leaf_xsave(const struct vcpu *vcpu, uint32_t subleaf, struct cpuid_r
     if (!cpu_has(FEATURE_XSAVE))
         return;
     if (subleaf == 0) {
-        *out = (struct cpuid_regs){(uint32_t)mask, xsave_size(xcr0), xsave_size(mask),
+        *out = (struct cpuid_regs){(uint32_t)mask, xsave_size(xcr0, false), xsave_size(mask, false),
                                    (uint32_t)(mask >> 32)};
     } else if (subleaf == 1) {
         out->eax = cpuid(0xd, 1).eax & 0xf;
-        out->ebx = out->eax & 0xa ? xsave_compact_size(xcr0) : 0;
+        out->ebx = out->eax & 0xa ? xsave_size(xcr0, true) : 0;
     } else if (subleaf < 63 && (mask >> subleaf & 1)) {
         *out = cpuid(0xd, subleaf);
     }
