@@ -163,7 +163,10 @@ static bool has_looked(void)
     return rounds[flushed_cpu] >= awaited_round;
 }
 
-/* Another page is shown: a CPU that is preempted meanwhile must see it without an interrupt. */
+/*
+ * Another page is shown: a CPU that is preempted meanwhile must see it without an interrupt, and
+ * the request is gone.  (No emulator keeps translations while another vCPU runs; real CPUs do.)
+ */
 static bool flush_reaches(unsigned int cpu, uint64_t value)
 {
     flushed_cpu = cpu;
@@ -171,7 +174,7 @@ static bool flush_reaches(unsigned int cpu, uint64_t value)
     if (!wait_until(ask_flush))
         return false;
     awaited_round = rounds[cpu] + 2;
-    return wait_until(has_looked) && values[cpu] == value;
+    return wait_until(has_looked) && values[cpu] == value && !(preempted(cpu) & KVM_VCPU_FLUSH_TLB);
 }
 
 void pv_flush(void)
