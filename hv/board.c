@@ -212,8 +212,10 @@ static void reset_pci(struct vm *vm)
     const struct vpci_ops ops = {.ctx = vm, .deliver = deliver_message};
     const struct vtimer timer = {.ctx = &vm->pci_timer, .set = timer_set};
 
+    spin_lock(&vm->lock); /* its timer may be firing still, and finds nothing to do then */
     vtimer_set(&timer, VTIMER_OFF);
     board_pci_reset(vm, &ops, &timer);
+    spin_unlock(&vm->lock);
 }
 
 static void reset_test_devices(struct vm *vm)

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/* The driver: finding devices by ECAM, starting them, requests. */
+#include "guest-stubs/lib/apic.h"
+#include "guest-stubs/lib/stub.h"
+#include "guest-stubs/lib/trap.h"
+#include "guest-stubs/virtio/virtio.h"
+
+#define REG_COMMAND 0x04
+#define REG_BAR     0x10
+#define REG_CAPS    0x34
+#define CAP_MSIX    0x11
+
+volatile struct queue queue;
+volatile unsigned int queue_interrupts, other_interrupts;
+struct device rng, blk;
+
+static void count_queue(struct frame *frame)
+{
+    queue_interrupts++;
+    lapic_write(LAPIC_EOI, 0);
+}
+
+static void count_other(struct frame *frame)
+{
+    other_interrupts++;
+    lapic_write(LAPIC_EOI, 0);
+}
+
+void take_interrupts(void)
+{
+    interrupts_on();
+    for (unsigned int i = 0; i < 100; i++)
+        BARRIER();
+    interrupts_off();
+}
+
+void find_devices(void)
+{
+    for (unsigned int slot = 1; slot < SLOTS; slot++) {
+        struct device found = {slot, WINDOW + slot * BAR_SIZE};
+
+        if (*config(slot, 0) == ID_RNG)
+            rng = found;
+        if (*config(slot, 0) == ID_BLK)
+            blk = found;
+    }
+    lapic_write(LAPIC_SVR, SVR_ENABLE | 0xff);
+    trap_handlers[VEC_QUEUE] = count_queue;
+    trap_handlers[VEC_OTHER] = count_other;
+}
+
+static void set_vector(const struct device *device, unsigned int index, uint32_t vector)
+{
+    BAR64(device, B_TABLE + 16 * index) = LAPIC_BASE;
+    BAR32(device, B_TABLE + 16 * index + 8) = vector;
+    BAR32(device, B_TABLE + 16 * index + 12) = 0;
+}
+
+void set_up(const struct device *device)
+{
+    unsigned int cap = *config(device->slot, REG_CAPS) & 0xff;
+
+    *config(device->slot, REG_BAR) = (uint32_t)device->bar;
+    *config(device->slot, REG_BAR + 4) = 0;
+    *config(device->slot, REG_COMMAND) = 6;
+    while (cap && (*config(device->slot, cap) & 0xff) != CAP_MSIX)
+        cap = *config(device->slot, cap) >> 8 & 0xff;
+    *config(device->slot, cap) = 0x80000000;
+    set_vector(device, 0, VEC_OTHER);
+    set_vector(device, 1, VEC_QUEUE);
+}
+
+void start_device(const struct device *device)
+{
+    BAR8(device, C_STATUS) = 0;
+    memset((void *)&queue, 0, sizeof(queue));
+    queue.avail.used_event = 0;
+    BAR8(device, C_STATUS) = 3;
+    BAR32(device, C_DRIVER_SELECT) = 0;
+    BAR32(device, C_DRIVER_FEATURE) = (uint32_t)F_ALL;
+    BAR32(device, C_DRIVER_SELECT) = 1;
+    BAR32(device, C_DRIVER_FEATURE) = (uint32_t)(F_ALL >> 32);
+    BAR8(device, C_STATUS) = 0xb;
+    BAR16(device, C_CONFIG_VECTOR) = 0;
+    BAR16(device, C_QUEUE_SELECT) = 0;
+    BAR16(device, C_QUEUE_SIZE) = QUEUE_SIZE;
+    BAR16(device, C_QUEUE_VECTOR) = 1;
+    BAR64(device, C_DESC) = (uint64_t)queue.desc;
+    BAR64(device, C_AVAIL) = (uint64_t)&queue.avail;
+    BAR64(device, C_USED) = (uint64_t)&queue.used;
+    BAR16(device, C_QUEUE_ENABLE) = 1;
+    BAR8(device, C_STATUS) = 0xf;
+    take_interrupts();
+    queue_interrupts = other_interrupts = 0;
+}
+
+bool needs_reset(const struct device *device)
+{
+    return BAR8(device, C_STATUS) & STATUS_NEEDS_RESET;
+}
+
+void set_desc(unsigned int index, const volatile void *address, uint32_t size, uint16_t flags,
+              uint16_t next)
+{
+    volatile struct descriptor *desc = &queue.desc[index];
+
+    desc->address = (uint64_t)address;
+    desc->size = size;
+    desc->flags = flags;
+    desc->next = next;
+}
+
+/* The driver asks to be told of each. */
+void offer(uint16_t head)
+{
+    queue.avail.ring[queue.avail.index % QUEUE_SIZE] = head;
+    queue.avail.used_event = queue.used.index;
+    queue.avail.index++;
+}
+
+void kick(const struct device *device)
+{
+    BAR16(device, B_NOTIFY) = 0;
+    take_interrupts();
+}
+
+bool rng_request(void *to, uint32_t size)
+{
+    uint16_t before = queue.used.index;
+
+    set_desc(0, to, size, D_WRITE, 0);
+    offer(0);
+    kick(&rng);
+    return queue.used.index == (uint16_t)(before + 1) &&
+           queue.used.ring[before % QUEUE_SIZE].size == size;
+}
+
+unsigned int blk_request(uint32_t type, uint64_t sector, void *data, uint32_t size)
+{
+    static volatile struct {
+        uint32_t type, reserved;
+        uint64_t sector;
+    } header;
+    static volatile uint8_t status;
+    bool write = type == 0 || type == 8;
+
+    header.type = type;
+    header.sector = sector;
+    status = 0xff;
+    set_desc(0, &header, sizeof(header), D_NEXT, size ? 1 : 2);
+    set_desc(1, data, size, (uint16_t)(D_NEXT | (write ? D_WRITE : 0)), 2);
+    set_desc(2, &status, 1, D_WRITE, 0);
+    offer(0);
+    kick(&blk);
+    return status;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/* PCI and its devices as a driver that keeps to the rules finds them. */
+#include "guest-stubs/lib/stub.h"
+#include "guest-stubs/virtio/virtio.h"
+
+#define SECTOR 512u
+
+static uint8_t first[4096] __attribute__((aligned(4096))), second[4096];
+
+static uint32_t port_read(unsigned int slot, unsigned int reg)
+{
+    outl(PCI_ADDR, (uint32_t)BIT(31) | slot << 11 | reg);
+    return inl(PCI_DATA);
+}
+
+static void check_bus(void)
+{
+    unsigned int differences = 0;
+
+    check(*config(0, 0x08) >> 16 == 0x0600, "there is a host bridge");
+    for (unsigned int slot = 0; slot < 32; slot++)
+        for (unsigned int reg = 0; reg < 0x100; reg += 4)
+            differences += port_read(slot, reg) != *config(slot, reg);
+    check_equal(differences, 0, "both ways to configuration space show the same");
+    check_equal(*config(20, 0), ~0u, "nothing is where no device is");
+    check(rng.slot != 0 && blk.slot != 0, "there are an entropy device and a disk");
+}
+
+static void check_bar(const struct device *device)
+{
+    struct device moved = {device->slot, WINDOW + 0x1f000000};
+
+    *config(device->slot, 4) = 0;
+    *config(device->slot, 0x10) = ~0u;
+    *config(device->slot, 0x14) = ~0u;
+    check_equal(*config(device->slot, 0x10) | (uint64_t)*config(device->slot, 0x14) << 32,
+                ~(BAR_SIZE - 1) | 4, "the BAR can be sized");
+    set_up(&moved);
+    check(BAR16(&moved, C_QUEUE_SIZE) >= 8, "and moved");
+    check_equal(BAR16(device, C_QUEUE_SIZE), 0xffff, "away from where it was not yet");
+    set_up(device);
+    check(BAR16(device, C_QUEUE_SIZE) >= 8, "and back");
+}
+
+static void check_rng(void)
+{
+    unsigned int same = 0, zeros = 0;
+
+    start_device(&rng);
+    memset(first, 0, sizeof(first));
+    check(rng_request(first, 64) && rng_request(second, 64), "the entropy device answers");
+    check_equal(queue_interrupts, 2, "with an interrupt each");
+    for (unsigned int i = 0; i < 64; i++) {
+        same += first[i] == second[i];
+        zeros += first[i] == 0;
+    }
+    check(same < 16 && zeros < 16, "with bytes that differ");
+    check_equal(first[64], 0, "and not one too many");
+    check(rng_request(first, 4096), "a page at once");
+}
+
+static bool is_filled(const uint8_t *bytes, uint32_t size, uint8_t with)
+{
+    for (uint32_t i = 0; i < size; i++)
+        if (bytes[i] != with)
+            return false;
+    return true;
+}
+
+static void check_blk(void)
+{
+    uint32_t sectors = BAR32(&blk, B_DEVICE);
+    struct {
+        uint64_t sector;
+        uint32_t sectors, flags;
+    } range = {10, 2, 0};
+
+    start_device(&blk);
+    check(blk_request(0, 0, first, 4096) == 0 && is_filled(first, 4096, 0), "the disk is read");
+    check_equal(queue_interrupts, 1, "with an interrupt");
+    memset(first, 0xa5, sizeof(first));
+    check_equal(blk_request(1, 7, first, 4096), 0, "it is written");
+    check(blk_request(0, 6, second, 1024) == 0 && is_filled(second, SECTOR, 0) &&
+              is_filled(second + SECTOR, SECTOR, 0xa5),
+          "what was written is there, and nothing before it");
+    check(blk_request(0, 14, second, 1024) == 0 && is_filled(second, SECTOR, 0xa5) &&
+              is_filled(second + SECTOR, SECTOR, 0),
+          "nor behind it");
+    check_equal(blk_request(4, 0, 0, 0), 0, "a flush");
+    check_equal(blk_request(13, 0, &range, 16), 0, "zeroes are written");
+    check(blk_request(0, 9, second, 2048) == 0 && is_filled(second, SECTOR, 0xa5) &&
+              is_filled(second + SECTOR, 1024, 0) && is_filled(second + 1536, SECTOR, 0xa5),
+          "and are there");
+    check_equal(blk_request(0, sectors - 1, second, SECTOR), 0, "the last sector");
+    check_equal(blk_request(0, sectors, second, SECTOR), 1, "the one behind it is an error");
+    check(blk_request(8, 0, second, 20) == 0 && memcmp(second, "filler", 7) == 0,
+          "the serial number is the image's name");
+    check(!needs_reset(&blk), "and no rule was broken");
+}
+
+static void check_masking(void)
+{
+    start_device(&rng);
+    BAR32(&rng, B_TABLE + 16 + 12) = 1;
+    rng_request(first, 16);
+    check(queue_interrupts == 0 && BAR32(&rng, B_PENDING) == 2, "a masked vector is pending");
+    BAR32(&rng, B_TABLE + 16 + 12) = 0;
+    take_interrupts();
+    check(queue_interrupts == 1 && BAR32(&rng, B_PENDING) == 0, "and comes when it is unmasked");
+}
+
+void check_honest(void)
+{
+    check_bus();
+    check_bar(&rng);
+    check_bar(&blk);
+    check_rng();
+    check_blk();
+    check_masking();
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * PCI, MSI-X and virtio: what they do for a driver that keeps to the rules, and that one which
+ * breaks them harms nobody, itself included.  The guest has a disk of zeroes named "filler".
+ */
+#include "guest-stubs/lib/stub.h"
+#include "guest-stubs/virtio/virtio.h"
+
+void stub_main(void)
+{
+    find_devices();
+    if (!rng.slot || !blk.slot)
+        fail_at_once("an entropy device and a disk are there");
+    set_up(&rng);
+    set_up(&blk);
+    check_honest();
+    check_hostile();
+}

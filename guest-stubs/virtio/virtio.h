@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* A small driver for PCI and virtio 1.2, as exact or as wrong as it is told to be. */
+#pragma once
+
+#include "guest-stubs/lib/cpu.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define ECAM      0xe0000000ull
+#define WINDOW    0xc0000000ull
+#define PCI_ADDR  0xcf8
+#define PCI_DATA  0xcfc
+#define SLOTS     8
+#define BAR_SIZE  0x8000ull
+#define ID_RNG    0x10441af4u
+#define ID_BLK    0x10421af4u
+#define VEC_QUEUE 0x60
+#define VEC_OTHER 0x61
+
+#define F_INDIRECT  BIT(28)
+#define F_EVENT_IDX BIT(29)
+#define F_VERSION_1 BIT(32)
+#define F_ALL       (F_INDIRECT | F_EVENT_IDX | F_VERSION_1)
+
+/* Registers of the common configuration, and the other parts of the BAR. */
+enum {
+    C_DEVICE_SELECT = 0x00,
+    C_DEVICE_FEATURE = 0x04,
+    C_DRIVER_SELECT = 0x08,
+    C_DRIVER_FEATURE = 0x0c,
+    C_CONFIG_VECTOR = 0x10,
+    C_STATUS = 0x14,
+    C_QUEUE_SELECT = 0x16,
+    C_QUEUE_SIZE = 0x18,
+    C_QUEUE_VECTOR = 0x1a,
+    C_QUEUE_ENABLE = 0x1c,
+    C_DESC = 0x20,
+    C_AVAIL = 0x28,
+    C_USED = 0x30,
+    B_ISR = 0x1000,
+    B_DEVICE = 0x2000,
+    B_NOTIFY = 0x3000,
+    B_TABLE = 0x4000,
+    B_PENDING = 0x4800,
+};
+
+#define STATUS_NEEDS_RESET 0x40
+
+#define D_NEXT     1
+#define D_WRITE    2
+#define D_INDIRECT 4
+
+#define QUEUE_SIZE 8
+
+struct descriptor {
+    uint64_t address;
+    uint32_t size;
+    uint16_t flags, next;
+};
+
+/* The queue that all devices are driven by, one at a time. */
+struct queue {
+    struct descriptor desc[QUEUE_SIZE] __attribute__((aligned(16)));
+    struct {
+        uint16_t flags, index, ring[QUEUE_SIZE], used_event;
+    } avail;
+    struct {
+        uint16_t flags, index;
+        struct {
+            uint32_t id, size;
+        } ring[QUEUE_SIZE];
+        uint16_t avail_event;
+    } used __attribute__((aligned(4)));
+};
+
+extern volatile struct queue queue;
+extern volatile unsigned int queue_interrupts, other_interrupts;
+
+struct device {
+    unsigned int slot; /* 0: it is not there */
+    uint64_t bar;
+};
+
+extern struct device rng, blk;
+
+static inline volatile uint32_t *config(unsigned int slot, unsigned int reg)
+{
+    return (volatile uint32_t *)(ECAM + (slot << 15) + reg);
+}
+
+#define BAR8(device, offset)  (*(volatile uint8_t *)((device)->bar + (offset)))
+#define BAR16(device, offset) (*(volatile uint16_t *)((device)->bar + (offset)))
+#define BAR32(device, offset) (*(volatile uint32_t *)((device)->bar + (offset)))
+#define BAR64(device, offset) (*(volatile uint64_t *)((device)->bar + (offset)))
+
+/* Finds the devices and gives them their places. */
+void find_devices(void);
+/* BAR, command register and MSI-X as they should be. */
+void set_up(const struct device *device);
+/* Reset, negotiation, the queue. */
+void start_device(const struct device *device);
+void set_desc(unsigned int index, const volatile void *address, uint32_t size, uint16_t flags,
+              uint16_t next);
+void offer(uint16_t head);
+void kick(const struct device *device);
+bool needs_reset(const struct device *device);
+/* Lets interrupts in; they are counted. */
+void take_interrupts(void);
+
+/* One exact request; the rng's 16 bytes, the disk's status. */
+bool rng_request(void *to, uint32_t size);
+unsigned int blk_request(uint32_t type, uint64_t sector, void *data, uint32_t size);
+
+void check_honest(void);
+void check_hostile(void);
