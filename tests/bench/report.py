@@ -221,13 +221,11 @@ BARS = (
     ("kvm", "bochs-vmx", "KVM, VT-x", "k1"),
     ("kvm", "bochs-svm", "KVM, AMD-V", "k2"),
 )
+# Colours that can be read on white and on black.
 STYLE = """
-  text { font: 12px sans-serif; fill: #24292f; } .value { font-size: 9px; } .small { font-size: 11px; }
-  .grid { stroke: #8c959f; stroke-opacity: .4; } .m1 { fill: #0a7d5a; } .m2 { fill: #35b58b; }
-  .k1 { fill: #6e7781; } .k2 { fill: #a0a8b0; }
-  @media (prefers-color-scheme: dark) {
-    text { fill: #e6edf3; } .m1 { fill: #2ea882; } .m2 { fill: #7ddbb9; } .k1 { fill: #8b949e; } .k2 { fill: #5c656e; }
-  }
+  text { font: 12px sans-serif; fill: #757d87; } .value { font-size: 9px; } .small { font-size: 11px; }
+  .grid { stroke: #8c959f; stroke-opacity: .4; }
+  .m1 { fill: #0f8a63; } .m2 { fill: #35b58b; } .k1 { fill: #6e7781; } .k2 { fill: #a0a8b0; }
 """
 WIDTH, LEFT, TOP = 880, 250, 62
 BAR, ROW = 9, 46
