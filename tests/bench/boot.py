@@ -33,7 +33,7 @@ def image_range(build):
 
 def plugin(build, counters):
     begin, end = image_range(build)
-    return ["--", "-plugin", f"{build}/count.so,counters={counters},begin=0x{begin},end=0x{end}"]
+    return ["-plugin", f"{build}/count.so,counters={counters},begin=0x{begin},end=0x{end}"]
 
 
 def watch(command, counters):
@@ -52,7 +52,7 @@ def main():
     build, work = Path(argument(command, "--build")), Path(argument(command, "--log")).parent
     platform, case = argument(command, "--platform"), work.name.partition(".")[0]
     counters = work / "counters"
-    status, output, counted = watch(command + plugin(build, counters), counters)
+    status, output, counted = watch([*command, *([] if "--" in command else ["--"]), *plugin(build, counters)], counters)
     checks = [(status == 0 and counted is not None, "boots and ends")]
     if counted:
         root, guest, entries = counted
