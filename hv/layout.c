@@ -21,6 +21,7 @@ STATIC_ASSERT(ARRAY_SIZE(low_ranges) < LAYOUT_MAX_RANGES, "the map has room for 
 STATIC_ASSERT(LAYOUT_ACPI_BASE + LAYOUT_ACPI_SIZE == LAYOUT_EXTENDED_BASE, "tables end at 1 MiB");
 STATIC_ASSERT(LAYOUT_LOW_RAM_END <= LAYOUT_PCI_BASE, "RAM ends before the PCI window");
 STATIC_ASSERT(LAYOUT_PCI_BASE + LAYOUT_PCI_SIZE == LAYOUT_ECAM_BASE, "ECAM follows the PCI window");
+STATIC_ASSERT(LAYOUT_LAST_BUS == LAYOUT_BUSES - 1, "buses are counted from 0");
 STATIC_ASSERT(LAYOUT_PCI_END == LAYOUT_ECAM_BASE - 1, "the window's last byte");
 
 uint64_t layout_low_size(uint64_t memory_size)

@@ -27,6 +27,8 @@
 #define LAYOUT_PCI_END         0xdfffffff /* its last byte, for iasl, which does not add */
 #define LAYOUT_ECAM_BASE       0xe0000000
 #define LAYOUT_ECAM_SIZE       0x10000000 /* 256 buses */
+#define LAYOUT_BUSES           1 /* of them; systems ask all that they are told of for devices */
+#define LAYOUT_LAST_BUS        0
 #define LAYOUT_IOAPIC_BASE     0xfec00000
 #define LAYOUT_IOAPIC_SIZE     0x00001000
 #define LAYOUT_LAPIC_BASE      0xfee00000

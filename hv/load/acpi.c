@@ -357,7 +357,7 @@ static uint64_t put_spcr(struct builder *builder)
 
 static uint64_t put_mcfg(struct builder *builder)
 {
-    struct acpi_mcfg mcfg = {.base = LAYOUT_ECAM_BASE, .last_bus = LAYOUT_ECAM_SIZE / 0x100000 - 1};
+    struct acpi_mcfg mcfg = {.base = LAYOUT_ECAM_BASE, .last_bus = LAYOUT_LAST_BUS};
 
     return put_table(builder, &mcfg.header, "MCFG", 1, sizeof(mcfg));
 }

@@ -18,7 +18,7 @@ DefinitionBlock ("", "DSDT", 2, "MICA", "MICA", 1)
             Name (_UID, 0)
             Name (_CRS, ResourceTemplate ()
             {
-                WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode, 0, 0, 255, 0, 256)
+                WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode, 0, 0, LAYOUT_LAST_BUS, 0, LAYOUT_BUSES)
                 IO (Decode16, PORT_PCI_ADDR, PORT_PCI_ADDR, 1, 8)
                 DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite,
                              0, LAYOUT_PCI_BASE, LAYOUT_PCI_END, 0, LAYOUT_PCI_SIZE)
