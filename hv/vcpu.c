@@ -18,6 +18,7 @@
 #include "hv/panic.h"
 #include "hv/printf.h"
 #include "hv/pv/kvm_clock.h"
+#include "hv/pv/pv.h"
 #include "hv/loop.h"
 #include "hv/string.h"
 #include "hv/vm.h"

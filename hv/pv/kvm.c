@@ -5,9 +5,7 @@
 #include "arch/x86/tsc.h"
 #include "hv/intr.h"
 #include "hv/loop.h"
-#include "hv/util.h"
 #include "hv/vdev/apic_regs.h"
-#include "hv/vcpu.h"
 #include "hv/vm.h"
 
 uint32_t kvm_features(void)
@@ -60,20 +58,14 @@ static struct vcpu *find(const struct vm *vm, uint64_t apic_id)
     return apic_id < vm->vcpu_count ? vm->vcpus[apic_id] : NULL;
 }
 
-static int64_t poll_irq(struct vcpu *vcpu, const struct pv_args *args)
+static int64_t poll_irq(struct vcpu *vcpu)
 {
     return 0;
 }
 
-bool kvm_take_kick(struct vcpu *vcpu)
+static int64_t kick(struct vcpu *vcpu)
 {
-    return __atomic_load_n(&vcpu->pv.kicked, __ATOMIC_RELAXED) &&
-           __atomic_exchange_n(&vcpu->pv.kicked, false, __ATOMIC_SEQ_CST);
-}
-
-static int64_t kick(struct vcpu *vcpu, const struct pv_args *args)
-{
-    struct vcpu *target = find(vcpu->vm, (uint32_t)args->a[1]);
+    struct vcpu *target = find(vcpu->vm, (uint32_t)vcpu->gprs.r[GPR_RCX]);
 
     if (target) {
         __atomic_store_n(&target->pv.kicked, true, __ATOMIC_SEQ_CST);
@@ -99,10 +91,11 @@ static unsigned int send_to_word(struct vm *vm, uint64_t bitmap, uint64_t first_
 }
 
 /* Returns how many it was sent to. */
-static int64_t send_ipi(struct vcpu *vcpu, const struct pv_args *args)
+static int64_t send_ipi(struct vcpu *vcpu)
 {
-    uint64_t first_id = (uint32_t)args->a[2];
-    uint32_t icr = (uint32_t)args->a[3];
+    const uint64_t *r = vcpu->gprs.r;
+    uint64_t first_id = (uint32_t)r[GPR_RDX];
+    uint32_t icr = (uint32_t)r[GPR_RSI];
     struct apic_message message = {
         .vector = (uint8_t)icr,
         .delivery_mode = (uint8_t)BITS(icr, 10, 8),
@@ -111,23 +104,23 @@ static int64_t send_ipi(struct vcpu *vcpu, const struct pv_args *args)
 
     if (icr & (APIC_ICR_SHORTHAND | APIC_ICR_LOGICAL))
         return -KVM_EINVAL;
-    return send_to_word(vcpu->vm, args->a[0], first_id, &message) +
-           send_to_word(vcpu->vm, args->a[1], first_id + (args->is_64bit ? 64 : 32), &message);
+    return send_to_word(vcpu->vm, r[GPR_RBX], first_id, &message) +
+           send_to_word(vcpu->vm, r[GPR_RCX], first_id + (vcpu_is_64bit(vcpu) ? 64 : 32), &message);
 }
 
 /* The CPU is given away only where the other one waits for it. */
-static int64_t sched_yield_to(struct vcpu *vcpu, const struct pv_args *args)
+static int64_t sched_yield_to(struct vcpu *vcpu)
 {
-    const struct vcpu *target = find(vcpu->vm, (uint32_t)args->a[0]);
+    const struct vcpu *target = find(vcpu->vm, (uint32_t)vcpu->gprs.r[GPR_RBX]);
 
     if (target && loop_waits_here(target))
         loop_yield(vcpu);
     return 0;
 }
 
-int64_t kvm_call(struct vcpu *vcpu, uint64_t number, const struct pv_args *args)
+int64_t kvm_call(struct vcpu *vcpu, uint64_t number)
 {
-    static int64_t (*const calls[])(struct vcpu *, const struct pv_args *) = {
+    static int64_t (*const calls[])(struct vcpu *) = {
         [KVM_HC_VAPIC_POLL_IRQ] = poll_irq,
         [KVM_HC_KICK_CPU] = kick,
         [KVM_HC_SEND_IPI] = send_ipi,
@@ -136,5 +129,5 @@ int64_t kvm_call(struct vcpu *vcpu, uint64_t number, const struct pv_args *args)
 
     if (number >= ARRAY_SIZE(calls) || !calls[number])
         return -KVM_ENOSYS;
-    return calls[number](vcpu, args);
+    return calls[number](vcpu);
 }

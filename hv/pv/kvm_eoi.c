@@ -7,7 +7,6 @@
 #include "hv/pv/pv.h"
 
 #include "hv/guest_mem.h"
-#include "hv/vcpu.h"
 #include "hv/vm.h"
 
 #define RESERVED 2u /* the address is aligned to 4 bytes */
@@ -18,18 +17,16 @@ static gpa_t place(const struct vcpu *vcpu)
 }
 
 /* Whoever requests an interrupt from now on makes the vCPU exit, which takes it back. */
-void kvm_eoi_offer(struct vcpu *vcpu)
+void kvm_eoi_give(struct vcpu *vcpu)
 {
-    if (!(vcpu->pv.eoi & KVM_MSR_ENABLE) || !vlapic_eoi_can_wait(&vcpu->lapic))
+    if (!vlapic_eoi_can_wait(&vcpu->lapic))
         return;
     guest_mem_exchange(vcpu->vm, place(vcpu), KVM_PV_EOI_SKIP);
     vcpu->pv.eoi_offered = true;
 }
 
-void kvm_eoi_sync(struct vcpu *vcpu)
+void kvm_eoi_take_back(struct vcpu *vcpu)
 {
-    if (!vcpu->pv.eoi_offered)
-        return;
     vcpu->pv.eoi_offered = false;
     if (!(guest_mem_exchange(vcpu->vm, place(vcpu), 0) & KVM_PV_EOI_SKIP))
         vlapic_eoi(&vcpu->lapic);

@@ -6,8 +6,6 @@
 #include "hv/pv/pv.h"
 
 #include "hv/guest_mem.h"
-#include "hv/util.h"
-#include "hv/vcpu.h"
 #include "hv/vm.h"
 
 #define RESERVED (sizeof(struct kvm_steal_time) - 1 - KVM_MSR_ENABLE)
@@ -35,22 +33,19 @@ static void publish(struct vcpu *vcpu, uint64_t steal_ns)
     write_version(vcpu);
 }
 
-void kvm_steal_enter(struct vcpu *vcpu)
+void kvm_steal_begin(struct vcpu *vcpu)
 {
     uint64_t steal_ns = vcpu->sched.stats.wait_ns - vcpu->pv.steal_base_ns;
 
-    if (!(vcpu->pv.steal_time & KVM_MSR_ENABLE))
-        return;
     if (guest_mem_exchange(vcpu->vm, FIELD(vcpu, preempted), 0) & KVM_VCPU_FLUSH_TLB)
         backend->flush_guest_tlb(vcpu);
     if (steal_ns != vcpu->pv.steal_ns)
         publish(vcpu, steal_ns);
 }
 
-void kvm_steal_leave(struct vcpu *vcpu)
+void kvm_steal_end(struct vcpu *vcpu)
 {
-    if (vcpu->pv.steal_time & KVM_MSR_ENABLE)
-        guest_mem_exchange(vcpu->vm, FIELD(vcpu, preempted), KVM_VCPU_PREEMPTED);
+    guest_mem_exchange(vcpu->vm, FIELD(vcpu, preempted), KVM_VCPU_PREEMPTED);
 }
 
 /* It goes on from what the guest has there: a CPU that was off and comes back does not lose time.

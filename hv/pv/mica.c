@@ -6,27 +6,25 @@
 #include "arch/x86/tsc.h"
 #include "hv/guest_mem.h"
 #include "hv/loop.h"
-#include "hv/util.h"
-#include "hv/vcpu.h"
 #include "hv/vm.h"
 
-static int64_t version(struct vcpu *vcpu, const struct pv_args *args)
+static int64_t version(struct vcpu *vcpu)
 {
     return MICA_ABI_VERSION;
 }
 
-static int64_t features(struct vcpu *vcpu, const struct pv_args *args)
+static int64_t features(struct vcpu *vcpu)
 {
     return mica_features();
 }
 
-static int64_t write_console(struct vcpu *vcpu, const struct pv_args *args)
+static int64_t write_console(struct vcpu *vcpu)
 {
     struct vm *vm = vcpu->vm;
     uint8_t bytes[MICA_CONSOLE_MAX];
-    uint64_t size = MIN(args->a[1], sizeof(bytes)), done = 0;
+    uint64_t size = MIN(vcpu->gprs.r[GPR_RCX], sizeof(bytes)), done = 0;
 
-    if (guest_mem_read(vm, GPA(args->a[0]), bytes, size) != 0)
+    if (guest_mem_read(vm, GPA(vcpu->gprs.r[GPR_RBX]), bytes, size) != 0)
         return -MICA_EFAULT;
     spin_lock(&vm->lock);
     while (done < size && guest_console_put(&vm->console, bytes[done]))
@@ -35,36 +33,36 @@ static int64_t write_console(struct vcpu *vcpu, const struct pv_args *args)
     return (int64_t)done;
 }
 
-static int64_t yield(struct vcpu *vcpu, const struct pv_args *args)
+static int64_t yield(struct vcpu *vcpu)
 {
     loop_yield(vcpu);
     return 0;
 }
 
-static int64_t id(struct vcpu *vcpu, const struct pv_args *args)
+static int64_t id(struct vcpu *vcpu)
 {
     return vcpu->vm->id << 16 | vcpu->id;
 }
 
-static int64_t mark(struct vcpu *vcpu, const struct pv_args *args)
+static int64_t mark(struct vcpu *vcpu)
 {
     if (trace_is_on)
         trace_exit(&this_cpu()->trace, rdtsc(), TRACE_VCPU(vcpu->vm->id, vcpu->id), TRACE_MARK,
-                   vcpu->rip, args->a[0], args->a[1]);
+                   vcpu->rip, vcpu->gprs.r[GPR_RBX], vcpu->gprs.r[GPR_RCX]);
     return 0;
 }
 
-static int64_t shutdown(struct vcpu *vcpu, const struct pv_args *args)
+static int64_t shutdown(struct vcpu *vcpu)
 {
-    if (args->a[0] > UINT32_MAX)
+    if (vcpu->gprs.r[GPR_RBX] > UINT32_MAX)
         return -MICA_EINVAL;
     spin_lock(&vcpu->vm->lock);
-    vm_set_due(vcpu->vm, DUE_EXIT, (uint32_t)args->a[0]);
+    vm_set_due(vcpu->vm, DUE_EXIT, (uint32_t)vcpu->gprs.r[GPR_RBX]);
     spin_unlock(&vcpu->vm->lock);
     return 0;
 }
 
-static int64_t (*const calls[MICA_CALL_COUNT])(struct vcpu *, const struct pv_args *) = {
+static int64_t (*const calls[MICA_CALL_COUNT])(struct vcpu *) = {
     [MICA_CALL_VERSION] = version,
     [MICA_CALL_FEATURES] = features,
     [MICA_CALL_CONSOLE_WRITE] = write_console,
@@ -79,7 +77,7 @@ uint32_t mica_features(void)
     return (1u << MICA_CALL_COUNT) - 1;
 }
 
-int64_t mica_call(struct vcpu *vcpu, uint64_t index, const struct pv_args *args)
+int64_t mica_call(struct vcpu *vcpu, uint64_t index)
 {
-    return index < MICA_CALL_COUNT ? calls[index](vcpu, args) : -MICA_ENOSYS;
+    return index < MICA_CALL_COUNT ? calls[index](vcpu) : -MICA_ENOSYS;
 }

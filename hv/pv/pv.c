@@ -2,8 +2,6 @@
 /* The frame of hypercalls: where number and arguments are, and whose they are. */
 #include "hv/pv/pv.h"
 
-#include "hv/vcpu.h"
-
 void pv_reset(struct vcpu *vcpu)
 {
     vcpu->kvm_system_time = 0;
@@ -11,17 +9,24 @@ void pv_reset(struct vcpu *vcpu)
     vcpu->pv = (struct pv_vcpu){.poll_control = KVM_POLL_ENABLE};
 }
 
+/* 32-bit code gives 32 bits.  The upper halves are its own no more: what becomes of them there is
+ * undefined. */
+static void cut_registers(uint64_t *r)
+{
+    r[GPR_RAX] = (uint32_t)r[GPR_RAX];
+    r[GPR_RBX] = (uint32_t)r[GPR_RBX];
+    r[GPR_RCX] = (uint32_t)r[GPR_RCX];
+    r[GPR_RDX] = (uint32_t)r[GPR_RDX];
+    r[GPR_RSI] = (uint32_t)r[GPR_RSI];
+}
+
 int64_t pv_call(struct vcpu *vcpu, bool is_64bit)
 {
-    const uint64_t *r = vcpu->gprs.r;
-    uint64_t mask = is_64bit ? UINT64_MAX : UINT32_MAX;
-    uint64_t number = r[GPR_RAX] & mask;
-    const struct pv_args args = {
-        .a = {r[GPR_RBX] & mask, r[GPR_RCX] & mask, r[GPR_RDX] & mask, r[GPR_RSI] & mask},
-        .is_64bit = is_64bit,
-    };
+    uint64_t *r = vcpu->gprs.r;
 
-    if (number >= MICA_CALL_FIRST)
-        return mica_call(vcpu, number - MICA_CALL_FIRST, &args);
-    return kvm_call(vcpu, number, &args);
+    if (unlikely(!is_64bit))
+        cut_registers(r);
+    if (r[GPR_RAX] >= MICA_CALL_FIRST)
+        return mica_call(vcpu, r[GPR_RAX] - MICA_CALL_FIRST);
+    return kvm_call(vcpu, r[GPR_RAX]);
 }
