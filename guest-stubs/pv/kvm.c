@@ -59,6 +59,11 @@ static bool is_awake(void)
     return woke;
 }
 
+static bool is_idle(void)
+{
+    return !cpus[1].job;
+}
+
 static void check_kick(void)
 {
     start_job(1, halt_without_interrupts);
@@ -72,6 +77,7 @@ static void check_kick(void)
     halt_without_interrupts();
     check(true, "is remembered until then");
     check(kvm_call(KVM_HC_KICK_CPU, 0, 1000, 0, 0) == 0, "one for nobody is nothing");
+    wait_until(is_idle); /* it has taken its IPI */
 }
 
 /* ---- IPIs ----------------------------------------------------------------------------------- */

@@ -7,7 +7,7 @@
 #include "guest-stubs/lib/page.h"
 #include "guest-stubs/pv/pv.h"
 
-#define BUSY_MS 200
+#define BUSY_MS 300
 
 struct kvm_steal_time steal_times[MAX_CPUS] __attribute__((aligned(64)));
 
@@ -39,7 +39,7 @@ static void enable(void)
 
 /* ---- How much ------------------------------------------------------------------------------- */
 
-static uint64_t busy_until;
+static volatile unsigned int arrived;
 
 static struct {
     uint64_t told_ns, missed_ns;
@@ -50,14 +50,20 @@ static struct {
 static void be_busy(void)
 {
     const unsigned int cpu = this_cpu(), neighbour = (cpu + 1) % cpu_count;
-    const uint64_t gap = tsc_ms / 20, told = steal_ns(cpu);
-    uint64_t last = rdtsc(), neighbours = 0, missed = 0;
+    const uint64_t gap = tsc_ms / 20;
+    uint64_t begin, told, last, neighbours = 0, missed = 0;
 
-    while (last < busy_until) {
+    __atomic_fetch_add(&arrived, 1, __ATOMIC_SEQ_CST);
+    while (arrived < cpu_count)
+        __asm__ volatile("pause");
+    told = steal_ns(cpu);
+    begin = last = rdtsc();
+    while (last - begin < BUSY_MS * tsc_ms) {
         uint64_t now, ns = steal_ns(neighbour);
 
         seen[cpu].backwards += ns < neighbours;
         neighbours = ns;
+        __asm__ volatile("pause"); /* where one thread emulates all CPUs, the others' turn */
         seen[cpu].preempted_itself += preempted(cpu) != 0;
         if (preempted(neighbour))
             seen[cpu].neighbour_off++;
@@ -87,7 +93,6 @@ static void check_busy(bool exact)
     uint64_t told = 0;
     unsigned int odd = 0, on = 0, off = 0;
 
-    busy_until = rdtsc() + BUSY_MS * tsc_ms;
     check(run_everywhere(be_busy), "all CPUs are busy for %u ms", BUSY_MS);
     for (unsigned int cpu = 0; cpu < cpu_count; cpu++) {
         print("# cpu %u: %lu ns stolen, %lu ns missed\n", cpu, seen[cpu].told_ns,
