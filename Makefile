@@ -24,10 +24,10 @@ BOOT_SRC := $(addprefix boot/,handover.asm efi_cpu.c efi_elf.c efi_machine.c efi
 
 IMAGE_SRC := $(addprefix arch/x86/,ap_trampoline.asm entry.asm isr.asm cpu.c cpu_list.c cpuid.c \
             fpu.c idt.c lapic.c mtrr.c paging.c smp.c tsc.c)
-IMAGE_SRC += $(addprefix arch/vmx/,enter.asm caps.c decode.c dump.c ept.c inject.c vmcs.c vmx.c)
-IMAGE_SRC += $(addprefix arch/svm/,enter.asm caps.c decode.c inject.c npt.c svm.c vmcb.c)
+IMAGE_SRC += $(addprefix arch/vmx/,enter.asm caps.c decode.c dump.c ept.c fast.c inject.c vmcs.c vmx.c)
+IMAGE_SRC += $(addprefix arch/svm/,enter.asm caps.c decode.c fast.c inject.c npt.c svm.c vmcb.c)
 IMAGE_SRC += $(addprefix hv/,backend.c board.c bus.c config.c config_key.c console.c console_irq.c console_mirror.c \
-            emul_cpuid.c emul_cr.c emul_exception.c emul_io.c emul_mem.c emul_msr.c exit.c \
+            emul_cpuid.c emul_cr.c emul_exception.c emul_io.c emul_mem.c emul_mov.c emul_msr.c exit.c \
             guest_mem.c heap.c host.c insn.c insn_exec.c intr.c layout.c log.c loop.c main.c mem.c module.c \
             panic.c printf.c sched.c scrollback.c slat.c string.c symbols.c timer.c trace.c vcpu.c vm.c \
             vm_boot.c vm_memory.c vm_table.c)
@@ -151,6 +151,8 @@ HOST_TESTS += emul_msr
 HOST_SRC_emul_msr := $(CORE_SRC)
 HOST_TESTS += emul_mem
 HOST_SRC_emul_mem := $(CORE_SRC)
+HOST_TESTS += emul_mov
+HOST_SRC_emul_mov := $(CORE_SRC)
 HOST_TESTS += guest_mem
 HOST_SRC_guest_mem := $(CORE_SRC)
 HOST_TESTS += emul_cr
@@ -191,7 +193,7 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissin
 FREE := -std=gnu17 -ffreestanding -mno-red-zone -mgeneral-regs-only -fno-strict-aliasing -fno-common \
         -fno-asynchronous-unwind-tables -O2 -g $(WARN) -iquote .
 IMAGE_CFLAGS := $(FREE) -mcmodel=kernel -fno-pic -fno-pie -fstack-protector-strong -mstack-protector-guard=global \
-                -fno-omit-frame-pointer
+                -fno-omit-frame-pointer -momit-leaf-frame-pointer
 STUB_CFLAGS := $(FREE) -fno-pic -fno-pie -fno-stack-protector
 BOOT_CFLAGS := $(FREE) -fpic -fshort-wchar -fno-stack-protector -DGNU_EFI_USE_MS_ABI \
                -isystem /usr/include/efi -isystem /usr/include/efi/x86_64

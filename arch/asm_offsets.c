@@ -3,11 +3,12 @@
  * The layouts that assembly uses.  Compiled to assembly, never linked: the build turns each marker
  * into a %define of build/asm_offsets.inc.
  */
-#include "arch/vmx/fields.h"
+#include "arch/vmx/vmx.h"
 #include "arch/x86/cpu.h"
 #include "arch/x86/idt.h"
 #include "arch/x86/msr.h"
 #include "arch/x86/smp.h"
+#include "hv/fast.h"
 #include "hv/vcpu.h"
 
 /* struct gprs is an array in the order of the registers' encoding. */
@@ -47,4 +48,6 @@ void asm_offsets(void)
     GPR(R15, 15);
     DEF(ISR_HAS_ERROR_CODE, VEC_HAS_ERROR_CODE);
     DEF(VMCS_HOST_RSP, VMCS_HOST_RSP);
+    DEF(VMX_REFUSED, VMX_REFUSED);
+    DEF(FAST_DONE, FAST_DONE);
 }

@@ -50,6 +50,12 @@ enum vcpu_reg {
 #define BLOCKING_MOV_SS 0x2u
 #define BLOCKING_NMI    0x8u
 
+/* What the mode of the CPU is, in one word: CPL in bits 1:0. */
+#define MODE_CPL    0x3u
+#define MODE_LONG   0x4u  /* EFER.LMA */
+#define MODE_CODE64 0x8u  /* and CS.L */
+#define MODE_CODE32 0x10u /* neither, and CS.D */
+
 enum vcpu_seg {
     SEG_ES,
     SEG_CS,
@@ -119,9 +125,11 @@ struct backend {
     void (*vcpu_put)(struct vcpu *vcpu); /* make it movable: VMCLEAR, save what load switched in */
 
     /* Run the guest until it exits, and describe the exit.  Interrupts are off.  Reads and writes
-     * vcpu->gprs and vcpu->rip. */
-    void (*enter)(struct vcpu *vcpu, struct vm_exit *exit);
+     * vcpu->gprs and vcpu->rip.  False: the short path has dealt with the exit, and found something
+     * to do before the next entry. */
+    bool (*enter)(struct vcpu *vcpu, struct vm_exit *exit);
 
+    unsigned int (*mode)(const struct vcpu *vcpu); /* MODE_* */
     uint64_t (*get_reg)(const struct vcpu *vcpu, enum vcpu_reg reg);
     void (*set_reg)(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value);
     void (*get_seg)(const struct vcpu *vcpu, enum vcpu_seg seg, struct segment *out);

@@ -3,6 +3,7 @@
 #include "hv/bus.h"
 
 #include "hv/panic.h"
+#include "hv/util.h"
 
 #include <stddef.h>
 
@@ -21,6 +22,7 @@ void pio_bus_add(struct pio_bus *bus, const struct pio_range *range)
         bus->ranges[at] = bus->ranges[at - 1];
     bus->ranges[at] = *range;
     bus->count++;
+    bus->floating = 0;
     for (unsigned int i = 1; i < bus->count; i++)
         ASSERT(bus->ranges[i - 1].base + bus->ranges[i - 1].count <= bus->ranges[i].base);
 }
@@ -38,7 +40,12 @@ void mmio_bus_add(struct mmio_bus *bus, const struct mmio_range *range)
         ASSERT(bus->ranges[i - 1].base + bus->ranges[i - 1].size <= bus->ranges[i].base);
 }
 
-static struct pio_range *find_port(struct pio_bus *bus, uint16_t port)
+static inline bool is_in(const struct pio_range *range, uint16_t port)
+{
+    return (uint16_t)(port - range->base) < range->count;
+}
+
+static COLD struct pio_range *search_port(struct pio_bus *bus, uint16_t port)
 {
     unsigned int low = 0;
     unsigned int high = bus->count;
@@ -47,14 +54,26 @@ static struct pio_range *find_port(struct pio_bus *bus, uint16_t port)
         unsigned int middle = (low + high) / 2;
         struct pio_range *range = &bus->ranges[middle];
 
+        if (is_in(range, port)) {
+            bus->recent[port % ARRAY_SIZE(bus->recent)] = (uint8_t)middle;
+            return range;
+        }
         if (port < range->base)
             high = middle;
-        else if (port - range->base >= range->count)
-            low = middle + 1;
         else
-            return range;
+            low = middle + 1;
     }
+    bus->floating = port + 1u;
     return NULL;
+}
+
+static inline struct pio_range *find_port(struct pio_bus *bus, uint16_t port)
+{
+    struct pio_range *range = &bus->ranges[bus->recent[port % ARRAY_SIZE(bus->recent)]];
+
+    if (likely(is_in(range, port)))
+        return range;
+    return bus->floating == port + 1u ? NULL : search_port(bus, port);
 }
 
 static struct mmio_range *find_address(struct mmio_bus *bus, uint64_t gpa)
@@ -68,20 +87,18 @@ static struct mmio_range *find_address(struct mmio_bus *bus, uint64_t gpa)
 uint32_t pio_bus_read(struct pio_bus *bus, uint16_t port, uint8_t size)
 {
     struct pio_range *range = find_port(bus, port);
-    uint32_t value = ~0u;
+    uint32_t mask = ~0u >> (32 - 8 * size);
 
-    if (range)
-        value = range->read(range->dev, (uint16_t)(port - range->base), size);
-    return value & (uint32_t)size_mask(size);
+    return range ? mask & range->read(range->dev, (uint16_t)(port - range->base), size) : mask;
 }
 
 void pio_bus_write(struct pio_bus *bus, uint16_t port, uint8_t size, uint32_t value)
 {
     struct pio_range *range = find_port(bus, port);
+    uint32_t mask = ~0u >> (32 - 8 * size);
 
     if (range)
-        range->write(range->dev, (uint16_t)(port - range->base), size,
-                     value & (uint32_t)size_mask(size));
+        range->write(range->dev, (uint16_t)(port - range->base), size, mask & value);
 }
 
 uint64_t mmio_bus_read(struct mmio_bus *bus, uint64_t gpa, uint8_t size)

@@ -12,6 +12,8 @@
 
 struct pio_bus {
     unsigned int count;
+    uint8_t recent[16]; /* which range a port was in the last time, by its low bits */
+    uint32_t floating;  /* the last port that nobody claimed, plus 1; 0: none */
     struct pio_range ranges[PIO_MAX_RANGES];
 };
 

@@ -24,6 +24,8 @@ enum exit_action emul_hypercall(struct vcpu *vcpu);
 /* What a guest's CPUID shows; the MSR and CR4 policies ask it, so that all three agree. */
 void emul_cpuid_get(const struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf,
                     struct cpuid_regs *out);
+/* What CPUID shows may have changed: the local APIC's mode, CR4. */
+void emul_cpuid_changed(struct vcpu *vcpu);
 /* The CR4 bits that the features shown allow. */
 uint64_t emul_cr4_allowed(const struct vcpu *vcpu);
 /* EFER's bits likewise, without LMA. */
@@ -42,6 +44,15 @@ int emul_mem_read(struct vcpu *vcpu, unsigned int seg, uint64_t offset, unsigned
 int emul_mem_check_write(struct vcpu *vcpu, unsigned int seg, uint64_t offset, unsigned int size);
 int emul_mem_write(struct vcpu *vcpu, unsigned int seg, uint64_t offset, unsigned int size,
                    uint64_t value);
+
+/*
+ * emul_mov.c: the whole of an access to a device, when it was made by a plain MOV in 64-bit code;
+ * vcpu->insn_len is its length.  False: it was not, or that is not sure; nothing has been done.
+ */
+bool emul_mov(struct vcpu *vcpu, const struct exit_mem *mem);
+
+uint64_t emul_device_read(struct vcpu *vcpu, uint64_t gpa, uint8_t size);
+void emul_device_write(struct vcpu *vcpu, uint64_t gpa, uint8_t size, uint64_t value);
 
 /* The instruction at RIP, decoded.  0, or -EFAULT when its bytes cannot be read, -EINVAL when it is
  * unknown. */

@@ -308,15 +308,40 @@ void emul_cpuid_get(const struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf,
     }
 }
 
+void emul_cpuid_changed(struct vcpu *vcpu)
+{
+    for (unsigned int i = 0; i < ARRAY_SIZE(vcpu->cpuid); i++)
+        vcpu->cpuid[i].valid = false;
+}
+
+static enum exit_action give(struct vcpu *vcpu, const struct cpuid_answer *answer)
+{
+    vcpu->gprs.r[GPR_RAX] = answer->eax;
+    vcpu->gprs.r[GPR_RBX] = answer->ebx;
+    vcpu->gprs.r[GPR_RCX] = answer->ecx;
+    vcpu->gprs.r[GPR_RDX] = answer->edx;
+    return ACTION_ADVANCE;
+}
+
+/* Leaf Dh is not kept: it follows XCR0, of which not every CPU tells. */
+static COLD enum exit_action find_out(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf,
+                                      struct cpuid_answer *out)
+{
+    struct cpuid_regs regs;
+
+    emul_cpuid_get(vcpu, leaf, subleaf, &regs);
+    *out =
+        (struct cpuid_answer){leaf != 0xd, leaf, subleaf, regs.eax, regs.ebx, regs.ecx, regs.edx};
+    return give(vcpu, out);
+}
+
 enum exit_action emul_cpuid(struct vcpu *vcpu)
 {
-    uint64_t *r = vcpu->gprs.r;
-    struct cpuid_regs out;
+    uint32_t leaf = (uint32_t)vcpu->gprs.r[GPR_RAX];
+    uint32_t subleaf = (uint32_t)vcpu->gprs.r[GPR_RCX];
+    struct cpuid_answer *answer = &vcpu->cpuid[(leaf ^ leaf >> 28 ^ subleaf) % VCPU_CPUID_CACHE];
 
-    emul_cpuid_get(vcpu, (uint32_t)r[GPR_RAX], (uint32_t)r[GPR_RCX], &out);
-    r[GPR_RAX] = out.eax;
-    r[GPR_RBX] = out.ebx;
-    r[GPR_RCX] = out.ecx;
-    r[GPR_RDX] = out.edx;
-    return ACTION_ADVANCE;
+    if (unlikely(!answer->valid || answer->leaf != leaf || answer->subleaf != subleaf))
+        return find_out(vcpu, leaf, subleaf, answer);
+    return give(vcpu, answer);
 }

@@ -170,6 +170,7 @@ bool emul_write_cr4(struct vcpu *vcpu, uint64_t value)
     if (((old ^ value) & CR4_RELOADS_PAE) && pae_paging(cr0, value, efer) && !load_pdptes(vcpu))
         return false;
     backend->set_reg(vcpu, VCPU_CR4, value);
+    emul_cpuid_changed(vcpu);
     if ((old ^ value) & CR4_FLUSHES)
         backend->flush_guest_tlb(vcpu);
     return true;

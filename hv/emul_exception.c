@@ -39,8 +39,9 @@ enum exit_action emul_exception(struct vcpu *vcpu, const struct vm_exit *exit)
 /* User programs may not call. */
 enum exit_action emul_hypercall(struct vcpu *vcpu)
 {
-    bool is_64bit = vcpu_is_64bit(vcpu);
-    int64_t result = vcpu_cpl(vcpu) == 0 ? pv_call(vcpu, is_64bit) : -KVM_EPERM;
+    unsigned int mode = backend->mode(vcpu);
+    bool is_64bit = mode & MODE_CODE64;
+    int64_t result = mode & MODE_CPL ? -KVM_EPERM : pv_call(vcpu, is_64bit);
 
     vcpu->gprs.r[GPR_RAX] = is_64bit ? (uint64_t)result : (uint32_t)result;
     return ACTION_ADVANCE;

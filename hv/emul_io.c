@@ -9,7 +9,7 @@
 
 #define REP_LIMIT 64
 
-static uint32_t port_read(struct vm *vm, uint16_t port, uint8_t size)
+static inline uint32_t port_read(struct vm *vm, uint16_t port, uint8_t size)
 {
     uint32_t value;
 
@@ -73,7 +73,7 @@ static bool move_element(struct vcpu *vcpu, const struct exit_io *io, const stru
     return true;
 }
 
-static enum exit_action string_form(struct vcpu *vcpu, const struct exit_io *io)
+static COLD enum exit_action string_form(struct vcpu *vcpu, const struct exit_io *io)
 {
     bool stepping = backend->get_reg(vcpu, VCPU_RFLAGS) & RFLAGS_TF;
     uint64_t *rcx = &vcpu->gprs.r[GPR_RCX];

@@ -9,6 +9,7 @@
 #include "hv/errno.h"
 #include "hv/guest_mem.h"
 #include "hv/insn.h"
+#include "hv/intr.h"
 #include "hv/layout.h"
 #include "hv/pv/pv.h"
 #include "hv/string.h"
@@ -20,7 +21,7 @@
 int emul_decode(struct vcpu *vcpu, struct insn *insn)
 {
     uint8_t bytes[INSN_MAX_LENGTH];
-    unsigned int count = guest_fetch(vcpu, bytes, sizeof(bytes));
+    unsigned int count = guest_fetch_begun(vcpu, bytes, sizeof(bytes));
     int error = insn_decode(insn, bytes, count, vcpu_insn_mode(vcpu));
 
     vcpu->insn_len = error ? 0 : insn->length;
@@ -29,7 +30,7 @@ int emul_decode(struct vcpu *vcpu, struct insn *insn)
 
 /* ---- One piece of an access, within a page -------------------------------------------------- */
 
-static uint64_t device_read(struct vcpu *vcpu, uint64_t gpa, uint8_t size)
+uint64_t emul_device_read(struct vcpu *vcpu, uint64_t gpa, uint8_t size)
 {
     uint64_t value;
 
@@ -42,12 +43,13 @@ static uint64_t device_read(struct vcpu *vcpu, uint64_t gpa, uint8_t size)
     return value;
 }
 
-static void device_write(struct vcpu *vcpu, uint64_t gpa, uint8_t size, uint64_t value)
+void emul_device_write(struct vcpu *vcpu, uint64_t gpa, uint8_t size, uint64_t value)
 {
     kvm_eoi_sync(vcpu);
     if (gpa - LAYOUT_LAPIC_BASE < LAYOUT_LAPIC_SIZE) {
         vlapic_mmio_write(&vcpu->lapic, gpa - LAYOUT_LAPIC_BASE, size, value);
-        vcpu->check_events = true;
+        if (intr_pending(vcpu))
+            vcpu->check_events = true;
         return;
     }
     spin_lock(&vcpu->vm->lock);
@@ -67,13 +69,13 @@ static void read_piece(struct vcpu *vcpu, gpa_t gpa, unsigned int size, uint8_t 
     if (guest_mem_read(vcpu->vm, gpa, to, size) == 0)
         return;
     if (is_device_size(size)) {
-        uint64_t value = device_read(vcpu, gpa.value, (uint8_t)size);
+        uint64_t value = emul_device_read(vcpu, gpa.value, (uint8_t)size);
 
         memcpy(to, &value, size);
         return;
     }
     for (unsigned int i = 0; i < size; i++)
-        to[i] = (uint8_t)device_read(vcpu, gpa.value + i, 1);
+        to[i] = (uint8_t)emul_device_read(vcpu, gpa.value + i, 1);
 }
 
 static void write_piece(struct vcpu *vcpu, gpa_t gpa, unsigned int size, const uint8_t *from)
@@ -84,11 +86,11 @@ static void write_piece(struct vcpu *vcpu, gpa_t gpa, unsigned int size, const u
         uint64_t value = 0;
 
         memcpy(&value, from, size);
-        device_write(vcpu, gpa.value, (uint8_t)size, value);
+        emul_device_write(vcpu, gpa.value, (uint8_t)size, value);
         return;
     }
     for (unsigned int i = 0; i < size; i++)
-        device_write(vcpu, gpa.value + i, 1, from[i]);
+        emul_device_write(vcpu, gpa.value + i, 1, from[i]);
 }
 
 /* ---- An access through a segment ------------------------------------------------------------ */

@@ -8,6 +8,7 @@
 #include "arch/x86/cpuid.h"
 #include "arch/x86/msr.h"
 #include "arch/x86/regs.h"
+#include "hv/intr.h"
 #include "hv/log.h"
 #include "hv/panic.h"
 #include "hv/pv/kvm_clock.h"
@@ -88,9 +89,19 @@ static bool read_apic(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 
 static bool write_apic(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
+    bool ok;
+
     kvm_eoi_sync(vcpu);
-    vcpu->check_events = true;
-    return vlapic_write_msr(&vcpu->lapic, msr, value);
+    ok = vlapic_write_msr(&vcpu->lapic, msr, value);
+    if (intr_pending(vcpu))
+        vcpu->check_events = true;
+    return ok;
+}
+
+static bool write_apic_base(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    emul_cpuid_changed(vcpu);
+    return write_apic(vcpu, msr, value);
 }
 
 /* ---- Control state that the backend holds --------------------------------------------------- */
@@ -315,7 +326,7 @@ static bool read_de_cfg(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 static const struct msr_policy common[] = {
     {MSR_TSC, MSR_TSC, read_tsc, write_tsc},
     {MSR_PLATFORM_ID, MSR_PLATFORM_ID, read_zero, write_refused},
-    {MSR_APIC_BASE, MSR_APIC_BASE, read_apic, write_apic},
+    {MSR_APIC_BASE, MSR_APIC_BASE, read_apic, write_apic_base},
     {MSR_FEATURE_CONTROL, MSR_FEATURE_CONTROL, read_feature_control, write_refused},
     {MSR_TSC_ADJUST, MSR_TSC_ADJUST, read_tsc_adjust, write_tsc_adjust},
     {MSR_BIOS_UPDT_TRIG, MSR_BIOS_UPDT_TRIG, read_zero, write_ignored},
@@ -377,7 +388,7 @@ static const struct msr_policy *find(const struct msr_policy *table, unsigned in
     return NULL;
 }
 
-static const struct msr_policy *find_policy(uint32_t msr)
+static const struct msr_policy *search(uint32_t msr)
 {
     const struct msr_policy *policy = find(common, ARRAY_SIZE(common), msr);
 
@@ -386,15 +397,26 @@ static const struct msr_policy *find_policy(uint32_t msr)
     return policy;
 }
 
+/* A guest uses few MSRs often. */
+static inline const struct msr_policy *find_policy(struct vcpu *vcpu, uint32_t msr)
+{
+    const struct msr_policy **recent = &vcpu->recent_msrs[msr % VCPU_RECENT_MSRS];
+
+    if (likely(*recent && msr - (*recent)->first <= (*recent)->last - (*recent)->first))
+        return *recent;
+    if (vcpu->last_unknown_msr == msr + 1ull)
+        return NULL;
+    return *recent = search(msr);
+}
+
 /* ---- The exits ------------------------------------------------------------------------------ */
 
-static enum exit_action refuse_unknown(struct vcpu *vcpu, uint32_t msr, const char *what)
+static void log_unknown(struct vcpu *vcpu, uint32_t msr, const char *what)
 {
     static uint32_t logged[64];
     static unsigned int logged_count;
     unsigned int i = 0;
 
-    vcpu->unknown_msrs++;
     while (i < logged_count && logged[i] != msr)
         i++;
     if (i == logged_count && i < ARRAY_SIZE(logged)) { /* i alone: another CPU may be here too */
@@ -402,30 +424,38 @@ static enum exit_action refuse_unknown(struct vcpu *vcpu, uint32_t msr, const ch
         logged_count = i + 1;
         log_debug("%s: unknown msr 0x%x %s", vm_name(vcpu->vm), msr, what);
     }
+}
+
+static enum exit_action refuse_unknown(struct vcpu *vcpu, uint32_t msr, const char *what)
+{
+    vcpu->unknown_msrs++;
+    if (vcpu->last_unknown_msr != msr + 1ull)
+        log_unknown(vcpu, msr, what);
+    vcpu->last_unknown_msr = msr + 1ull;
     inject_gp(vcpu, 0);
     return ACTION_RESUME;
 }
 
+/* The value's place is no local variable: one whose address is taken costs a stack check. */
 enum exit_action emul_rdmsr(struct vcpu *vcpu)
 {
     uint32_t msr = (uint32_t)vcpu->gprs.r[GPR_RCX];
-    const struct msr_policy *policy = find_policy(msr);
-    uint64_t value;
+    const struct msr_policy *policy = find_policy(vcpu, msr);
 
     if (!policy)
         return refuse_unknown(vcpu, msr, "read");
-    if (!policy->read(vcpu, msr, &value)) {
+    if (!policy->read(vcpu, msr, &vcpu->msr_value)) {
         inject_gp(vcpu, 0);
         return ACTION_RESUME;
     }
-    vcpu_set_edx_eax(vcpu, value);
+    vcpu_set_edx_eax(vcpu, vcpu->msr_value);
     return ACTION_ADVANCE;
 }
 
 enum exit_action emul_wrmsr(struct vcpu *vcpu)
 {
     uint32_t msr = (uint32_t)vcpu->gprs.r[GPR_RCX];
-    const struct msr_policy *policy = find_policy(msr);
+    const struct msr_policy *policy = find_policy(vcpu, msr);
 
     if (!policy)
         return refuse_unknown(vcpu, msr, "written");

@@ -51,25 +51,25 @@ static enum exit_action open_window(struct vcpu *vcpu)
     return ACTION_RESUME;
 }
 
-static enum exit_action hidden_instruction(struct vcpu *vcpu)
+static COLD enum exit_action hidden_instruction(struct vcpu *vcpu)
 {
     inject_ud(vcpu);
     return ACTION_RESUME;
 }
 
-static enum exit_action rdpmc(struct vcpu *vcpu)
+static COLD enum exit_action rdpmc(struct vcpu *vcpu)
 {
     inject_gp(vcpu, 0); /* there is no performance-monitoring unit */
     return ACTION_RESUME;
 }
 
-static enum exit_action stop_unknown(struct vcpu *vcpu, const struct vm_exit *exit)
+static COLD enum exit_action stop_unknown(struct vcpu *vcpu, const struct vm_exit *exit)
 {
     return vm_stop(vcpu->vm, vcpu, STOP_UNKNOWN_EXIT, "unknown exit 0x%llx at 0x%llx",
                    (unsigned long long)exit->raw.reason, (unsigned long long)vcpu->rip);
 }
 
-static enum exit_action stop_entry_failed(struct vcpu *vcpu, const struct vm_exit *exit)
+static COLD enum exit_action stop_entry_failed(struct vcpu *vcpu, const struct vm_exit *exit)
 {
     backend->dump(vcpu);
     return vm_stop(vcpu->vm, vcpu, STOP_ENTRY_FAILED,
@@ -78,13 +78,13 @@ static enum exit_action stop_entry_failed(struct vcpu *vcpu, const struct vm_exi
                    (unsigned long long)vcpu->rip);
 }
 
-static enum exit_action stop_triple_fault(struct vcpu *vcpu)
+static COLD enum exit_action stop_triple_fault(struct vcpu *vcpu)
 {
     return vm_stop(vcpu->vm, vcpu, STOP_TRIPLE_FAULT, "triple fault at 0x%llx",
                    (unsigned long long)vcpu->rip);
 }
 
-static enum exit_action stop_task_switch(struct vcpu *vcpu)
+static COLD enum exit_action stop_task_switch(struct vcpu *vcpu)
 {
     return vm_stop(vcpu->vm, vcpu, STOP_TASK_SWITCH, "task switch at 0x%llx is not supported",
                    (unsigned long long)vcpu->rip);

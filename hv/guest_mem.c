@@ -338,6 +338,37 @@ void guest_walk(struct vcpu *vcpu, uint64_t gva, uint32_t access, struct guest_w
     out->error = fault_code(&state, false);
 }
 
+/* Slots are whole pages: what lies within a page is in a slot or is not. */
+static inline const void *ram_in(const struct mem_slot *slot, uint64_t gpa)
+{
+    uint64_t offset = gpa - slot->gpa.value;
+
+    return offset < slot->size ? phys_to_virt(HPA(slot->hpa.value + offset)) : NULL;
+}
+
+const void *guest_mem_used(const struct vm *vm, uint64_t cr3, uint64_t gva, unsigned int size)
+{
+    const struct mem_slot *slot = &vm->slots[vm->largest_slot];
+    uint64_t entry = cr3;
+    unsigned int shift = 48;
+    uint64_t offset_mask;
+
+    if ((gva & PAGE_MASK) > PAGE_SIZE - size)
+        return NULL;
+    do {
+        const volatile uint64_t *table = ram_in(slot, entry & CR3_ADDRESS);
+
+        if (!table)
+            return NULL;
+        shift -= 9;
+        entry = table[(gva >> shift) & 511];
+        if (!(entry & PTE_P))
+            return NULL;
+    } while (shift > PAGE_SHIFT && !(entry & PTE_PS));
+    offset_mask = (1ull << shift) - 1;
+    return ram_in(slot, (entry & CR3_ADDRESS & ~offset_mask) | (gva & offset_mask));
+}
+
 unsigned int guest_fetch(struct vcpu *vcpu, uint8_t *bytes, unsigned int size)
 {
     uint32_t access = ACCESS_FETCH | ACCESS_QUIET | (vcpu_cpl(vcpu) == 3 ? ACCESS_USER : 0);
@@ -359,4 +390,16 @@ unsigned int guest_fetch(struct vcpu *vcpu, uint8_t *bytes, unsigned int size)
         gva += piece;
     }
     return done;
+}
+
+unsigned int guest_fetch_begun(struct vcpu *vcpu, uint8_t *bytes, unsigned int size)
+{
+    const void *code = NULL;
+
+    if (backend->mode(vcpu) & MODE_CODE64)
+        code = guest_mem_used(vcpu->vm, backend->get_reg(vcpu, VCPU_CR3), vcpu->rip, size);
+    if (!code)
+        return guest_fetch(vcpu, bytes, size);
+    memcpy(bytes, code, size);
+    return size;
 }

@@ -82,7 +82,7 @@ static bool pic_pending(const struct vcpu *vcpu)
     return vcpu->vm->pic_intr && vcpu->id == 0 && vlapic_accepts_pic(&vcpu->lapic);
 }
 
-static bool interrupt_pending(const struct vcpu *vcpu)
+bool intr_pending(const struct vcpu *vcpu)
 {
     return vlapic_pending(&vcpu->lapic) >= 0 || pic_pending(vcpu);
 }
@@ -96,7 +96,7 @@ bool intr_wakes(struct vcpu *vcpu)
         return true;
     if (vcpu->nmi_pending && !(backend->get_reg(vcpu, VCPU_BLOCKING) & BLOCKING_NMI))
         return true;
-    return (backend->get_reg(vcpu, VCPU_RFLAGS) & RFLAGS_IF) && interrupt_pending(vcpu);
+    return (backend->get_reg(vcpu, VCPU_RFLAGS) & RFLAGS_IF) && intr_pending(vcpu);
 }
 
 /* Take the interrupt out of its controller. */
@@ -136,10 +136,12 @@ static void merge_nmis(struct vcpu *vcpu)
 
 static bool deliver_nmi(struct vcpu *vcpu)
 {
-    const struct vm_event event = {.type = EVENT_NMI, .vector = VEC_NMI};
+    static const struct vm_event event = {.type = EVENT_NMI, .vector = VEC_NMI};
 
+    if (likely(!vcpu->nmi_pending))
+        return false;
     merge_nmis(vcpu);
-    if (!vcpu->nmi_pending || !backend->can_inject(vcpu, WINDOW_NMI))
+    if (!backend->can_inject(vcpu, WINDOW_NMI))
         return false;
     __atomic_fetch_sub(&vcpu->nmi_pending, 1, __ATOMIC_RELAXED);
     backend->inject(vcpu, &event);
@@ -159,6 +161,14 @@ static bool deliver_interrupt(struct vcpu *vcpu)
     event.vector = (uint8_t)vector;
     backend->inject(vcpu, &event);
     return true;
+}
+
+/* A window that was closed before stays so without asking. */
+static void ask_window(struct vcpu *vcpu, enum event_window window, bool on)
+{
+    if (on || vcpu->windows[window])
+        backend->request_window(vcpu, window, on);
+    vcpu->windows[window] = on;
 }
 
 /*
@@ -181,10 +191,10 @@ void intr_deliver(struct vcpu *vcpu)
      * What waits is looked at again after each exit: not every CPU has a window for NMIs, and
      * Bochs's AMD-V overlooks the one for interrupts when IF is set already at the entry.
      */
-    interrupts = interrupt_pending(vcpu);
+    interrupts = intr_pending(vcpu);
     vcpu->check_events = vcpu->requeued.type != EVENT_NONE || vcpu->nmi_pending != 0 || interrupts;
-    backend->request_window(vcpu, WINDOW_NMI, vcpu->nmi_pending != 0);
-    backend->request_window(vcpu, WINDOW_INTR, interrupts);
+    ask_window(vcpu, WINDOW_NMI, vcpu->nmi_pending != 0);
+    ask_window(vcpu, WINDOW_INTR, interrupts);
     kvm_eoi_offer(vcpu);
 }
 

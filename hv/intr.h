@@ -19,6 +19,9 @@ void intr_vcpu_init(struct vcpu *vcpu);
 /* Before an entry: inject what can be, ask for a window for what cannot. */
 void intr_deliver(struct vcpu *vcpu);
 
+/* Would the guest take an interrupt now if its flags let it? */
+bool intr_pending(const struct vcpu *vcpu);
+
 /* Is there anything that ends a HLT? */
 bool intr_wakes(struct vcpu *vcpu);
 

@@ -17,6 +17,8 @@
 #define ALIGNED(n)    __attribute__((aligned(n)))
 #define NORETURN      __attribute__((noreturn))
 #define PRINTF(f, a)  __attribute__((format(printf, f, a)))
+#define COLD          __attribute__((noinline, cold)) /* keeps what it needs out of its callers */
+#define NOINLINE      __attribute__((noinline))
 #define UNUSED        __attribute__((unused))
 #define likely(x)     __builtin_expect(!!(x), 1)
 #define unlikely(x)   __builtin_expect(!!(x), 0)

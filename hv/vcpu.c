@@ -8,8 +8,10 @@
 #include "arch/x86/msr.h"
 #include "arch/x86/paging.h"
 #include "arch/x86/tsc.h"
+#include "hv/config.h"
 #include "hv/emul.h"
 #include "hv/errno.h"
+#include "hv/fast.h"
 #include "hv/guest_mem.h"
 #include "hv/insn.h"
 #include "hv/intr.h"
@@ -40,33 +42,26 @@ void vcpu_write_gpr(struct vcpu *vcpu, unsigned int gpr, uint64_t value)
 
 unsigned int vcpu_cpl(const struct vcpu *vcpu)
 {
-    struct segment ss;
-
-    backend->get_seg(vcpu, SEG_SS, &ss);
-    return SEG_ATTR_DPL(ss.attributes);
+    return backend->mode(vcpu) & MODE_CPL;
 }
 
 bool vcpu_is_long_mode(const struct vcpu *vcpu)
 {
-    return backend->get_reg(vcpu, VCPU_EFER) & EFER_LMA;
+    return backend->mode(vcpu) & MODE_LONG;
 }
 
 bool vcpu_is_64bit(const struct vcpu *vcpu)
 {
-    struct segment cs;
-
-    backend->get_seg(vcpu, SEG_CS, &cs);
-    return (cs.attributes & SEG_ATTR_L) && vcpu_is_long_mode(vcpu);
+    return backend->mode(vcpu) & MODE_CODE64;
 }
 
 enum insn_mode vcpu_insn_mode(const struct vcpu *vcpu)
 {
-    struct segment cs;
+    unsigned int mode = backend->mode(vcpu);
 
-    backend->get_seg(vcpu, SEG_CS, &cs);
-    if ((cs.attributes & SEG_ATTR_L) && vcpu_is_long_mode(vcpu))
+    if (mode & MODE_CODE64)
         return INSN_64;
-    return cs.attributes & SEG_ATTR_DB ? INSN_32 : INSN_16;
+    return mode & MODE_CODE32 ? INSN_32 : INSN_16;
 }
 
 uint64_t vcpu_guest_tsc(const struct vcpu *vcpu)
@@ -189,6 +184,7 @@ void vcpu_reset(struct vcpu *vcpu, bool init)
         vlapic_signal_init(&vcpu->lapic);
     else
         vlapic_reset(&vcpu->lapic);
+    emul_cpuid_changed(vcpu);
     vcpu->state = vcpu->id == 0 ? VCPU_RUNNABLE : VCPU_WAIT_SIPI;
 }
 
@@ -206,6 +202,7 @@ struct vcpu *vcpu_create(struct vm *vm, unsigned int id)
     }
     vcpu->vm = vm;
     vcpu->id = id;
+    vcpu->trace_id = TRACE_VCPU(vm->id, id);
     vcpu->state = VCPU_DEAD;
     fpu_state_init(&vcpu->fpu, phys_to_virt(area));
     intr_vcpu_init(vcpu);
@@ -316,7 +313,7 @@ static unsigned int decode_length(struct vcpu *vcpu, const struct vm_exit *exit)
 
     if (expected == INSN_OP_NONE)
         return emul_decode(vcpu, &insn) == 0 ? insn.length : 0;
-    length = insn_length_of(expected, bytes, guest_fetch(vcpu, bytes, sizeof(bytes)),
+    length = insn_length_of(expected, bytes, guest_fetch_begun(vcpu, bytes, sizeof(bytes)),
                             vcpu_insn_mode(vcpu));
     return length > 0 ? (unsigned int)length : 0;
 }
@@ -407,35 +404,31 @@ static bool act(struct vcpu *vcpu, const struct vm_exit *exit)
     panic("an exit handler answered nonsense");
 }
 
-/* Enter, unless somebody wants something. */
+/* Enter, unless somebody wants something.  True: there is an exit to be handled. */
 static bool enter(struct vcpu *vcpu, struct cpu *cpu, struct vm_exit *exit)
 {
-    bool entered = false;
+    bool exited = false;
 
+    vcpu->fast = vcpu->vm->config->fast && !exit_times_are_on;
     cpu_away_begin(cpu, CPU_IN_GUEST);
     if (!__atomic_load_n(&vcpu->requests, __ATOMIC_RELAXED) &&
-        !__atomic_load_n(&cpu->shared.work, __ATOMIC_RELAXED)) {
-        backend->enter(vcpu, exit);
-        entered = true;
-    }
+        !__atomic_load_n(&cpu->shared.work, __ATOMIC_RELAXED))
+        exited = backend->enter(vcpu, exit);
     cpu_away_end(cpu);
-    return entered;
+    return exited;
 }
 
 /* False when the vCPU has to leave the CPU. */
 static bool handle(struct vcpu *vcpu, struct cpu *cpu, const struct vm_exit *exit)
 {
-    uint64_t begin = rdtsc();
+    uint64_t begin = exit_times_are_on ? rdtsc() : 0;
     bool stays;
 
-    vcpu->exits[exit->kind]++;
-    if (likely(trace_is_on))
-        trace_exit(&cpu->trace, begin, TRACE_VCPU(vcpu->vm->id, vcpu->id), exit->kind, vcpu->rip,
-                   exit->raw.reason, exit->raw.info1);
+    note_exit(vcpu, cpu, exit->kind, exit->raw.reason, exit->raw.info1);
     if (unlikely(exit->vectoring.type))
         requeue_vectoring(vcpu, exit);
     stays = act(vcpu, exit);
-    if (unlikely(exit_times_are_on))
+    if (unlikely(begin))
         exit_time_add(&vcpu->exit_times[exit->kind], rdtsc() - begin);
     return stays;
 }
@@ -447,21 +440,22 @@ void vcpu_run(struct vcpu *vcpu)
 
     vcpu_load(vcpu);
     for (;;) {
+        bool exited;
+
         if (__atomic_load_n(&vcpu->requests, __ATOMIC_RELAXED) && !handle_requests(vcpu))
             return;
         if (vcpu->state != VCPU_RUNNABLE || cpu->shared.work)
             return;
         if (vcpu->check_events || vcpu->exception.type)
             intr_deliver(vcpu);
-        if (!enter(vcpu, cpu, &exit))
-            continue;
+        exited = enter(vcpu, cpu, &exit);
         /*
          * Whatever the exit was, the host's interrupts get in: where one is pending that saves an
          * exit. (Bochs 2.7 needs it: a physical interrupt that is pending at the VM entry of a
          * guest with IF = 0 ends that guest only when it changes IF.)
          */
         cpu_take_interrupts();
-        if (!handle(vcpu, cpu, &exit))
+        if (exited && !handle(vcpu, cpu, &exit))
             return;
     }
 }

@@ -79,7 +79,8 @@ struct vm {
     struct mem_slot runs[VM_MAX_RUNS]; /* as allocated: what is given back */
     unsigned int slot_count;
     struct mem_slot slots[VM_MAX_SLOTS];
-    void *backend; /* the backend's part: permission maps */
+    unsigned int largest_slot; /* an index of slots */
+    void *backend;             /* the backend's part: permission maps */
 
     unsigned int vcpu_count;
     struct vcpu *vcpus[VM_MAX_VCPUS];

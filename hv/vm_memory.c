@@ -82,6 +82,10 @@ static int make_slots(struct vm *vm)
     for (unsigned int i = 0; i < map.count; i++)
         if (map.ranges[i].type != LAYOUT_RESERVED && add_slots(vm, &map.ranges[i]) != 0)
             return -ENOSPC;
+    vm->largest_slot = 0;
+    for (unsigned int i = 1; i < vm->slot_count; i++)
+        if (vm->slots[i].size > vm->slots[vm->largest_slot].size)
+            vm->largest_slot = i;
     return 0;
 }
 

@@ -259,6 +259,7 @@ void vm_create_all(void)
         return;
     }
     config_parse(phys_to_virt(HPA(file->base)), file->size, &config, &sink);
+    cpu_clears_registers = config.host.mitigations;
     config_check(&config, &machine, &sink);
     console_configure(config.host.console == HOST_CONSOLE_COM1, config.host.framebuffer);
     log_set_level(config.host.log);

@@ -17,37 +17,6 @@ static void decode_exception(const struct vmcb *vmcb, uint8_t vector, struct vm_
     };
 }
 
-static void decode_io(const struct vmcb *vmcb, struct vm_exit *exit)
-{
-    uint64_t info = vmcb->exit_info1;
-
-    exit->kind = EXIT_IO;
-    exit->insn_len =
-        (uint8_t)(vmcb->exit_info2 - vmcb->rip); /* the one next RIP that every CPU gives */
-    exit->io = (struct exit_io){
-        .port = (uint16_t)BITS(info, 31, 16),
-        .size = (uint8_t)BITS(info, 6, 4),
-        .in = info & SVM_IO_IN,
-        .string = info & SVM_IO_STR,
-        .rep = info & SVM_IO_REP,
-    };
-}
-
-static void decode_npf(const struct vmcb *vmcb, struct vm_exit *exit)
-{
-    uint64_t info = vmcb->exit_info1;
-
-    exit->kind = EXIT_MEM;
-    exit->insn_len = 0;
-    exit->mem = (struct exit_mem){
-        .gpa = GPA(vmcb->exit_info2),
-        .read = !(info & (SVM_NPF_WRITE | SVM_NPF_FETCH)),
-        .write = info & SVM_NPF_WRITE,
-        .fetch = info & SVM_NPF_FETCH,
-        .in_page_walk = info & SVM_NPF_WALK,
-    };
-}
-
 static void decode_cr(const struct vmcb *vmcb, uint32_t code, struct vm_exit *exit)
 {
     exit->kind = EXIT_CR;
@@ -124,9 +93,13 @@ static void decode_kind(struct svm_vcpu *svm, uint32_t code, struct vm_exit *exi
     const struct vmcb *vmcb = svm->vmcb;
 
     if (code == SVM_EXIT_NPF) {
-        decode_npf(vmcb, exit);
+        exit->kind = EXIT_MEM;
+        exit->insn_len = 0;
+        exit->mem = svm_decode_npf(vmcb);
     } else if (code == SVM_EXIT_IOIO) {
-        decode_io(vmcb, exit);
+        exit->kind = EXIT_IO;
+        exit->insn_len = (uint8_t)(vmcb->exit_info2 - vmcb->rip); /* which every CPU gives */
+        exit->io = svm_decode_io(vmcb->exit_info1);
     } else if (code == SVM_EXIT_MSR) {
         exit->kind = vmcb->exit_info1 ? EXIT_WRMSR : EXIT_RDMSR;
     } else if (code < SVM_EXIT_DR_FIRST) {

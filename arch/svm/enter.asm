@@ -8,41 +8,58 @@ bits 64
 default rel
 section .text
 
-; void svm_enter(struct gprs *gprs, uint64_t guest_vmcb, uint64_t host_vmcb)
+extern svm_fast_exit, cpu_clears_registers
+
+; enum fast_result svm_enter(struct vcpu *vcpu, struct vm_exit *exit, uint64_t guest_vmcb, uint64_t host_vmcb)
 ;
-;   in:   rdi = gprs, rsi = guest_vmcb, rdx = host_vmcb (physical); interrupts off, GIF = 1
-;   out:  gprs holds the guest's registers but RAX and RSP, which are in its VMCB
+;   in:   rdi = vcpu, which begins with its gprs; rsi = exit, for the short path; rdx = guest_vmcb,
+;         rcx = host_vmcb (physical); interrupts off, GIF = 1
+;   out:  eax = what the short path said of the exit (never FAST_AGAIN)
+;         gprs holds the guest's registers but RAX and RSP, which are in its VMCB
 ;
 ; From CLGI to STGI nothing interrupts.  Interrupts are enabled inside, for VMRUN saves RFLAGS.IF and with
 ; V_INTR_MASKING it is the host's IF that lets a physical interrupt end the guest; not directly before VMRUN,
 ; or the guest would start in STI's shadow.  FS, GS, TR, LDTR and the system-call MSRs are the guest's
-; between the two VMLOADs; the host's TR has to be back before an NMI can come.
+; between the two VMLOADs, also while the short path runs, which uses none of them; the host's TR has to be
+; back before an NMI can come.
 global svm_enter
 svm_enter:
     PUSH_CALLEE_SAVED
-    push rdx
-    push rdi                    ; [rsp] = gprs, [rsp + 8] = host_vmcb: what is found again
+    push rcx                    ; [rsp + 24] = host_vmcb
+    push rsi                    ; [rsp + 16] = exit
+    push rdx                    ; [rsp + 8] = guest_vmcb
+    push rdi                    ; [rsp] = vcpu: what is found again
 
     clgi
     sti
-    mov  rax, rsi
+    mov  rax, rdx
     vmload
+.again:
     EACH_GPR LOAD_FROM_RDI
+    mov  rax, [rsp + 8]
     mov  rdi, [rdi + GPRS_RDI]
     vmrun                       ; RSP and RAX, the guest's VMCB, are restored by the exit
 .landing:
-    cli
-    vmsave
-
-    pop  rax
+    mov  rax, [rsp]
     EACH_GPR SAVE_TO_RAX
     mov  [rax + GPRS_RDI], rdi
-    pop  rax
-    vmload
-    EACH_GPR ZERO_GPR
-    mov  rdi, 0
-    stgi
+    CLEAR_GPRS
+    mov  rdi, rax
+    mov  rsi, [rsp + 16]
+    call svm_fast_exit
+    mov  rdi, [rsp]
+    cmp  eax, FAST_DONE
+    ja   .again
 
+    cli
+    mov  ecx, eax
+    mov  rax, [rsp + 8]
+    vmsave
+    mov  rax, [rsp + 24]
+    vmload
+    stgi
+    mov  eax, ecx
+    add  rsp, 32
     POP_CALLEE_SAVED
     ret
 

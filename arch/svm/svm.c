@@ -235,14 +235,15 @@ static void mend_lma(struct vmcb *vmcb)
         vmcb_set_efer(vmcb, vmcb->efer_ | EFER_LMA);
 }
 
-static void enter(struct vcpu *vcpu, struct vm_exit *exit)
+static bool enter(struct vcpu *vcpu, struct vm_exit *exit)
 {
     struct svm_vcpu *svm = to_svm(vcpu);
     struct svm_cpu *cpu = vcpu->cpu->backend;
     struct vmcb *vmcb = svm->vmcb;
+    enum fast_result result;
 
     if (unlikely(hlt_in_shadow(svm, exit)))
-        return;
+        return true;
     /* VMRUN must follow: a new generation of ASIDs starts with the flush that it does. */
     if (svm->asid_generation != cpu->asid_generation ||
         svm->slat_generation !=
@@ -250,15 +251,15 @@ static void enter(struct vcpu *vcpu, struct vm_exit *exit)
         assign_asid(svm, cpu);
     vmcb->rip = vcpu->rip;
     vmcb->rax = vcpu->gprs.r[GPR_RAX];
-    svm_enter(&vcpu->gprs, svm->vmcb_hpa.value,
-              vcpu->cpu->backend_hpa.value + offsetof(struct svm_cpu, host));
+    result = svm_enter(vcpu, exit, svm->vmcb_hpa.value,
+                       vcpu->cpu->backend_hpa.value + offsetof(struct svm_cpu, host));
     vcpu->rip = vmcb->rip;
     vcpu->gprs.r[GPR_RAX] = vmcb->rax;
-    vmcb->event_inj = 0;
-    vmcb->tlb_control = VMCB_TLB_NONE;
-    vmcb->clean = cpu_has(FEATURE_SVM_VMCB_CLEAN) ? VMCB_CLEAN_ALL : 0;
+    if (result == FAST_DONE)
+        return false;
     mend_lma(vmcb);
     svm_decode_exit(svm, exit);
+    return true;
 }
 
 /* ---- Intercepts ----------------------------------------------------------------------------- */
@@ -312,6 +313,7 @@ const struct backend svm_backend = {
     .vcpu_load = svm_vcpu_load,
     .vcpu_put = svm_vcpu_put,
     .enter = enter,
+    .mode = svm_mode,
     .get_reg = svm_get_reg,
     .set_reg = svm_set_reg,
     .get_seg = svm_get_seg,

@@ -5,6 +5,7 @@
 #include "arch/svm/vmcb.h"
 #include "hv/addr.h"
 #include "hv/backend.h"
+#include "hv/fast.h"
 #include "hv/slat.h"
 #include "hv/vcpu.h"
 
@@ -23,6 +24,7 @@ struct svm_vcpu {
     uint32_t exceptions;          /* intercepted besides #DB, #AC and #MC */
     uint64_t asid_generation;     /* its ASID is good while this is the CPU's; 0: needs a new one */
     uint64_t slat_generation;     /* of the VM when it last got an ASID */
+    uint32_t short_exits;         /* taken by the short path, ever */
     bool nmi_blocked;             /* from the injection of an NMI to the end of its IRET */
     bool intr_window, nmi_window; /* asked for */
     bool stepping_iret;  /* IRET is being stepped over, for the CPU does not tell when it is done */
@@ -51,6 +53,7 @@ uint32_t svm_asid_count(void);
 /* vmcb.c */
 void svm_vmcb_reset(struct svm_vcpu *svm, const struct svm_vm *vm, const struct slat *slat);
 void svm_dump(struct vcpu *vcpu);
+unsigned int svm_mode(const struct vcpu *vcpu);
 uint64_t svm_get_reg(const struct vcpu *vcpu, enum vcpu_reg reg);
 void svm_set_reg(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value);
 void svm_get_seg(const struct vcpu *vcpu, enum vcpu_seg seg, struct segment *out);
@@ -58,6 +61,29 @@ void svm_set_seg(struct vcpu *vcpu, enum vcpu_seg seg, const struct segment *in)
 
 /* decode.c */
 void svm_decode_exit(struct svm_vcpu *svm, struct vm_exit *exit);
+static inline struct exit_io svm_decode_io(uint64_t info)
+{
+    return (struct exit_io){
+        .port = (uint16_t)BITS(info, 31, 16),
+        .size = (uint8_t)BITS(info, 6, 4),
+        .in = info & SVM_IO_IN,
+        .string = info & SVM_IO_STR,
+        .rep = info & SVM_IO_REP,
+    };
+}
+
+static inline struct exit_mem svm_decode_npf(const struct vmcb *vmcb)
+{
+    uint64_t info = vmcb->exit_info1;
+
+    return (struct exit_mem){
+        .gpa = GPA(vmcb->exit_info2),
+        .read = !(info & (SVM_NPF_WRITE | SVM_NPF_FETCH)),
+        .write = info & SVM_NPF_WRITE,
+        .fetch = info & SVM_NPF_FETCH,
+        .in_page_walk = info & SVM_NPF_WALK,
+    };
+}
 
 /* inject.c */
 bool svm_can_inject(const struct vcpu *vcpu, enum event_window window);
@@ -77,5 +103,9 @@ void svm_iret_faulted(struct svm_vcpu *svm);
 /* npt.c */
 extern struct slat_format npt_format;
 
+/* fast.c */
+enum fast_result svm_fast_exit(struct vcpu *vcpu, struct vm_exit *exit);
+
 /* enter.asm */
-void svm_enter(struct gprs *gprs, uint64_t guest_vmcb, uint64_t host_vmcb);
+enum fast_result svm_enter(struct vcpu *vcpu, struct vm_exit *exit, uint64_t guest_vmcb,
+                           uint64_t host_vmcb);

@@ -163,6 +163,18 @@ void svm_set_reg(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value)
     }
 }
 
+unsigned int svm_mode(const struct vcpu *vcpu)
+{
+    const struct vmcb *vmcb = to_svm(vcpu)->vmcb;
+    unsigned int mode = vmcb->cpl_ & MODE_CPL;
+
+    if (vmcb->efer_ & EFER_LMA)
+        mode |= vmcb->cs_.attributes & VMCB_SEG_L ? MODE_LONG | MODE_CODE64 : MODE_LONG;
+    if ((vmcb->cs_.attributes & VMCB_SEG_DB) && !(mode & MODE_CODE64))
+        mode |= MODE_CODE32;
+    return mode;
+}
+
 /* ---- Segments ------------------------------------------------------------------------------- */
 
 static const struct plain_reg segments[SEG_COUNT] = {

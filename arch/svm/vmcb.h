@@ -182,6 +182,9 @@
 
 /* ---- The block ------------------------------------------------------------------------------ */
 
+#define VMCB_SEG_L  0x200u
+#define VMCB_SEG_DB 0x400u
+
 struct vmcb_seg {
     uint16_t selector;
     uint16_t attributes; /* type, S, DPL, P, then AVL, L, D/B, G without the gap */

@@ -69,18 +69,6 @@ static void decode_dr(uint64_t qualification, struct vm_exit *exit)
     };
 }
 
-static void decode_io(uint64_t qualification, struct vm_exit *exit)
-{
-    exit->kind = EXIT_IO;
-    exit->io = (struct exit_io){
-        .size = (uint8_t)(BITS(qualification, 2, 0) + 1),
-        .in = BITS(qualification, 3, 3),
-        .string = BITS(qualification, 4, 4),
-        .rep = BITS(qualification, 5, 5),
-        .port = (uint16_t)BITS(qualification, 31, 16),
-    };
-}
-
 /* Without a linear address it was the load of the PAE page-directory pointers. */
 static void decode_ept_violation(uint64_t qualification, struct vm_exit *exit)
 {
@@ -179,7 +167,8 @@ static void decode_kind(uint32_t reason, uint64_t qualification, struct vm_exit 
         decode_dr(qualification, exit);
         break;
     case VMX_REASON_IO:
-        decode_io(qualification, exit);
+        exit->kind = EXIT_IO;
+        exit->io = vmx_decode_io(qualification);
         break;
     case VMX_REASON_EPT_VIOLATION:
         decode_ept_violation(qualification, exit);

@@ -8,10 +8,23 @@ bits 64
 default rel
 section .text
 
-; int vmx_enter(struct gprs *gprs, bool launched)
+extern vmx_fast_exit, cpu_clears_registers
+
+; Every register but RSP is the guest's; [rsp] = vcpu.
+%macro SAVE_GPRS 0
+    push rax
+    mov  rax, [rsp + 8]
+    EACH_GPR SAVE_TO_RAX
+    mov  [rax + GPRS_RDI], rdi
+    pop  qword [rax + GPRS_RAX]
+    CLEAR_GPRS
+%endmacro
+
+; int vmx_enter(struct vcpu *vcpu, bool launched, struct vm_exit *exit)
 ;
-;   in:   rdi = gprs, esi = launched; the VMCS is current, its HOST_RIP is vmx_exit_landing; interrupts off
-;   out:  eax = 0 after a VM exit, 1 if VMLAUNCH or VMRESUME failed
+;   in:   rdi = vcpu, which begins with its gprs; esi = launched; rdx = exit, for the short path; the VMCS is
+;         current, its HOST_RIP is vmx_exit_landing; interrupts off
+;   out:  eax = enum fast_result after a VM exit, VMX_REFUSED if VMLAUNCH or VMRESUME failed
 ;         gprs holds the guest's registers but RSP in both cases
 ;
 ; From LOAD to SAVE every register but RSP is the guest's.  Nothing computed before the entry may be used
@@ -20,12 +33,14 @@ section .text
 global vmx_enter
 vmx_enter:
     PUSH_CALLEE_SAVED
-    push rdi                    ; [rsp] = gprs, the one thing that is found again
+    push rdx                    ; [rsp + 8] = exit
+    push rdi                    ; [rsp] = vcpu
     mov  eax, VMCS_HOST_RSP
     vmwrite rax, rsp
-    jbe  .no_vmcs
+    jbe  .refused
 
     test sil, sil               ; ZF survives: MOV leaves the flags alone
+.again:                         ; ZF is clear
     EACH_GPR LOAD_FROM_RDI
     mov  rax, [rdi + GPRS_RAX]
     mov  rdi, [rdi + GPRS_RDI]
@@ -35,29 +50,22 @@ vmx_enter:
 .launch:
     vmlaunch
 .failed:
-    push rax
-    push 1
-    jmp  vmx_exit_landing.save
-.no_vmcs:
-    pop  rdi
-    mov  eax, 1
+    SAVE_GPRS
+.refused:
+    mov  eax, VMX_REFUSED
+.leave:
+    add  rsp, 16
     POP_CALLEE_SAVED
     ret
 
 ; Not a function: HOST_RIP.  RSP is as at the entry, and RFLAGS are clear but for the reserved bit.
 global vmx_exit_landing
 vmx_exit_landing:
-    push rax
-    push 0
-.save:                          ; [rsp] = result, [rsp + 8] = the guest's RAX, [rsp + 16] = gprs
-    mov  rax, [rsp + 16]
-    EACH_GPR SAVE_TO_RAX
-    mov  [rax + GPRS_RDI], rdi
-    mov  rdi, [rsp + 8]
-    mov  [rax + GPRS_RAX], rdi
-    EACH_GPR ZERO_GPR           ; what the guest chose is not there to be speculated on
-    mov  rdi, 0
-    pop  rax
-    add  rsp, 16
-    POP_CALLEE_SAVED
-    ret
+    SAVE_GPRS
+    mov  rdi, rax
+    mov  rsi, [rsp + 8]
+    call vmx_fast_exit
+    mov  rdi, [rsp]
+    cmp  eax, FAST_DONE
+    ja   vmx_enter.again
+    jmp  vmx_enter.leave

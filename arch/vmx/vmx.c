@@ -274,29 +274,34 @@ static void deliver_to_host(struct vm_exit *exit)
     }
 }
 
-static void enter(struct vcpu *vcpu, struct vm_exit *exit)
+static bool enter(struct vcpu *vcpu, struct vm_exit *exit)
 {
     struct vmx_vcpu *vmx = to_vmx(vcpu);
     uint64_t generation =
         __atomic_load_n(&vmx_vm_part(vcpu->vm)->slat_generation, __ATOMIC_ACQUIRE);
-    int refused;
+    unsigned int result;
 
     if (unlikely(vmx->slat_generation != generation))
         drop_second_level(vmx, generation);
     if (unlikely(vmx->flush_vpid))
         drop_first_level(vmx);
     vmwrite(VMCS_GUEST_RIP, vcpu->rip);
-    refused = vmx_enter(&vcpu->gprs, vmx->launched);
+    result = vmx_enter(vcpu, vmx->launched, exit);
     vmx->event_queued = false;
-    if (unlikely(refused)) {
+    if (unlikely(result == VMX_REFUSED)) {
         describe_refusal(exit);
-        return;
+        return true;
     }
     vcpu->rip = vmread(VMCS_GUEST_RIP);
+    if (result == FAST_DONE) {
+        vmx->launched = true;
+        return false;
+    }
     vmx_decode_exit(exit);
     vmx->launched |= exit->kind != EXIT_ENTRY_FAILED;
     vmx_mend_nmi_blocking(exit);
     deliver_to_host(exit);
+    return true;
 }
 
 /* ---- Intercepts ----------------------------------------------------------------------------- */
@@ -347,6 +352,7 @@ const struct backend vmx_backend = {
     .vcpu_load = vcpu_load_vmx,
     .vcpu_put = vcpu_put_vmx,
     .enter = enter,
+    .mode = vmx_mode,
     .get_reg = vmx_get_reg,
     .set_reg = vmx_set_reg,
     .get_seg = vmx_get_seg,

@@ -6,6 +6,7 @@
 #include "arch/x86/regs.h"
 #include "hv/addr.h"
 #include "hv/backend.h"
+#include "hv/fast.h"
 #include "hv/slat.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -80,6 +81,7 @@ void vmx_vmcs_set_host(struct cpu *cpu);
 void vmx_set_cpu_ctl(struct vmx_vcpu *vmx, uint64_t bit, bool on);
 void vmx_set_blocking(uint64_t blocking);
 uint64_t vmx_eptp(const struct vm *vm);
+unsigned int vmx_mode(const struct vcpu *vcpu);
 uint64_t vmx_get_reg(const struct vcpu *vcpu, enum vcpu_reg reg);
 void vmx_set_reg(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value);
 void vmx_get_seg(const struct vcpu *vcpu, enum vcpu_seg seg, struct segment *out);
@@ -90,6 +92,16 @@ void vmx_dump(struct vcpu *vcpu);
 
 /* decode.c */
 void vmx_decode_exit(struct vm_exit *exit);
+static inline struct exit_io vmx_decode_io(uint64_t qualification)
+{
+    return (struct exit_io){
+        .size = (uint8_t)(BITS(qualification, 2, 0) + 1),
+        .in = BITS(qualification, 3, 3),
+        .string = BITS(qualification, 4, 4),
+        .rep = BITS(qualification, 5, 5),
+        .port = (uint16_t)BITS(qualification, 31, 16),
+    };
+}
 
 /* inject.c */
 bool vmx_can_inject(const struct vcpu *vcpu, enum event_window window);
@@ -101,6 +113,11 @@ void vmx_mend_nmi_blocking(const struct vm_exit *exit);
 /* ept.c */
 extern struct slat_format ept_format;
 
-/* enter.asm: 0 after an exit, 1 if the CPU refused to try.  The label is where exits arrive. */
-int vmx_enter(struct gprs *gprs, bool launched);
+/* fast.c */
+enum fast_result vmx_fast_exit(struct vcpu *vcpu, struct vm_exit *exit);
+
+/* enter.asm: what the short path said of an exit, or that the CPU refused to try.  The label is
+ * where exits arrive. */
+#define VMX_REFUSED (FAST_AGAIN + 1)
+unsigned int vmx_enter(struct vcpu *vcpu, bool launched, struct vm_exit *exit);
 void vmx_exit_landing(void);

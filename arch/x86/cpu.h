@@ -57,8 +57,13 @@ enum { CPU_IN_GUEST = 1, CPU_ASLEEP = 2 };
 
 /* What other CPUs may touch, with atomic operations only. */
 struct cpu_shared {
-    uint32_t work;    /* bits of hv's own; set before a kick, taken with cpu_take_work() */
-    uint32_t away;    /* CPU_IN_GUEST or CPU_ASLEEP: a kick is needed; see cpu_away_begin() */
+    union {
+        struct {
+            uint32_t work; /* bits of hv's own; set before a kick, taken with cpu_take_work() */
+            uint32_t away; /* CPU_IN_GUEST or CPU_ASLEEP: a kick is needed; see cpu_away_begin() */
+        };
+        uint64_t work_and_away; /* for one look at both */
+    };
     uint32_t online;  /* 1 once the CPU takes part */
     uint32_t stopped; /* 1 once it has stopped for a panic */
 } ALIGNED(64);
@@ -104,6 +109,9 @@ static inline struct cpu *this_cpu(void)
 
 /* Like this_cpu(), but a null pointer on the boot stack: for panic() and what it calls. */
 struct cpu *cpu_current(void);
+
+/* Whether guests' registers are cleared at each exit, against speculation on what they chose. */
+extern bool cpu_clears_registers;
 
 extern unsigned int cpu_count; /* CPUs that take part; cpu_by_index(0 .. cpu_count - 1) are valid */
 
@@ -184,6 +192,13 @@ static inline void cpu_away_begin(struct cpu *cpu, uint32_t where)
 static inline void cpu_away_end(struct cpu *cpu)
 {
     __atomic_store_n(&cpu->shared.away, 0, __ATOMIC_RELAXED);
+}
+
+/* Entered the guest, and neither work nor a kick has come since? */
+static inline bool cpu_is_undisturbed(const struct cpu *cpu)
+{
+    return __atomic_load_n(&cpu->shared.work_and_away, __ATOMIC_RELAXED) == (uint64_t)CPU_IN_GUEST
+                                                                                << 32;
 }
 
 /* Until there is work or any interrupt; not at all if there is work already. */

@@ -379,9 +379,9 @@ static inline void wbinvd(void)
 
 static inline uint64_t rdtsc(void)
 {
-    uint32_t low, high;
+    uint64_t low, high; /* the upper halves of RAX and RDX are cleared */
     __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
-    return (uint64_t)high << 32 | low;
+    return high << 32 | low;
 }
 
 /* RDTSC that no earlier load passes. */

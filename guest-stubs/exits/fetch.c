@@ -111,6 +111,29 @@ static void check_crossing(const char *bytes, unsigned int size, const char *nam
           "with the page mapped it is executed");
 }
 
+/* The same address with another page behind it, and then with other bytes on that page. */
+static void check_replaced(void)
+{
+    uint8_t *second = area + PAGE_SIZE;
+    uint64_t entry = page_get((uint64_t)area);
+    struct frame frame;
+
+    place(second, (const uint8_t *)"\x66\x0f\xa2", 3);
+    frame = place(area, (const uint8_t *)"\x0f\xa2", 2);
+    run(&frame);
+    check(trap.vector == VEC_END && trap.rip == (uint64_t)area + 4, "CPUID has 2 bytes");
+    page_set((uint64_t)area, (uint64_t)second | PAGE_P | PAGE_W);
+    frame = kernel_frame(area);
+    run(&frame);
+    check(trap.vector == VEC_END && trap.rip == (uint64_t)area + 5,
+          "on another page at the same address it has 3");
+    place(second, (const uint8_t *)"\x66\x66\x0f\xa2", 4);
+    frame = kernel_frame(area);
+    run(&frame);
+    check(trap.vector == VEC_END && trap.rip == (uint64_t)area + 6, "and rewritten there 4");
+    page_set((uint64_t)area, entry);
+}
+
 /* ---- Compatibility mode ------------------------------------------------------------------------
  */
 
@@ -191,6 +214,7 @@ void exits_fetch(void)
     check_crossing("\x0f\x32", 2, "RDMSR");
     check_crossing("\x66\xed", 2, "IN AX, DX");
     check_crossing("\x0f\x22\xc0", 3, "MOV CR0, RAX");
+    check_replaced();
     check_compatibility();
     check_hypercall_32();
     check_wrap();

@@ -175,12 +175,23 @@ static void load(struct vcpu *vcpu, struct cpu *cpu)
 {
 }
 
-static void enter(struct vcpu *vcpu, struct vm_exit *exit)
+static bool enter(struct vcpu *vcpu, struct vm_exit *exit)
 {
     *exit = (struct vm_exit){.kind = EXIT_HOST_NMI};
     fake.entries++;
     fake.enter(vcpu, exit);
     fake.injected.type = EVENT_NONE;
+    return true;
+}
+
+static unsigned int mode(const struct vcpu *vcpu)
+{
+    uint32_t cs = fake.segs[SEG_CS].attributes;
+    bool long_mode = fake.regs[VCPU_EFER] & EFER_LMA;
+    bool code64 = long_mode && (cs & SEG_ATTR_L);
+
+    return SEG_ATTR_DPL(fake.segs[SEG_SS].attributes) | (long_mode ? MODE_LONG : 0) |
+           (code64 ? MODE_CODE64 : 0) | (!code64 && (cs & SEG_ATTR_DB) ? MODE_CODE32 : 0);
 }
 
 static uint64_t get_reg(const struct vcpu *vcpu, enum vcpu_reg reg)
@@ -257,6 +268,7 @@ static const struct backend fake_backend = {
     .vcpu_load = load,
     .vcpu_put = nothing,
     .enter = enter,
+    .mode = mode,
     .get_reg = get_reg,
     .set_reg = set_reg,
     .get_seg = get_seg,
@@ -334,6 +346,8 @@ void fake_code(uint64_t gpa, const void *bytes, unsigned int count)
 
 void fake_start(unsigned int vcpu_count)
 {
+    static const struct guest_config config = {.name = "fake"};
+
     cpuid_init();
     if (!fake_ram)
         fake_ram = aligned_alloc(PAGE_SIZE, FAKE_LOW_RAM);
@@ -345,6 +359,7 @@ void fake_start(unsigned int vcpu_count)
     fake.now_ns = 1000;
     fake_add_slot(0, fake_ram, FAKE_LOW_RAM);
     fake_vm.state = VM_RUNNING;
+    fake_vm.config = &config;
     fake_vm.vcpu_count = vcpu_count;
     for (unsigned int i = 0; i < vcpu_count; i++) {
         struct vcpu *vcpu = &fake_vcpus[i];

@@ -106,11 +106,14 @@ static void test_device(void)
     CHECK(MEM_EXIT(DEVICE + 0x2000, 0x8b, 0x03) == ACTION_ADVANCE &&
               vcpu->gprs.r[GPR_RAX] == UINT32_MAX,
           "where there is no device the bus floats");
+    vlapic_mmio_write(&vcpu->lapic, 0xf0, 4, 0x1ff);
+    vlapic_post(&vcpu->lapic, 0x51, false);
     vcpu->gprs.r[GPR_RBX] = LAYOUT_LAPIC_BASE + 0x80;
     vcpu->gprs.r[GPR_RAX] = 0x40;
-    CHECK(MEM_EXIT(LAYOUT_LAPIC_BASE + 0x80, 0x89, 0x03) == ACTION_ADVANCE &&
-              vlapic_get_tpr(&vcpu->lapic) == 0x40 && vcpu->check_events,
-          "the local APIC's page is the vCPU's own");
+    CHECK(
+        MEM_EXIT(LAYOUT_LAPIC_BASE + 0x80, 0x89, 0x03) == ACTION_ADVANCE &&
+            vlapic_get_tpr(&vcpu->lapic) == 0x40 && vcpu->check_events,
+        "the local APIC's page is the vCPU's own, and the run loop looks at what it lets through");
 }
 
 static void test_stack(void)

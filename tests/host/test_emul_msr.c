@@ -107,9 +107,13 @@ static void test_apic(void)
     CHECK(!rd(MSR_X2APIC_FIRST + 8, &value) && vcpu->exception.vector == VEC_GP,
           "x2APIC registers are #GP in xAPIC mode");
     CHECK(wr(MSR_APIC_BASE, get(MSR_APIC_BASE) | APIC_BASE_X2APIC) &&
-              wr(MSR_X2APIC_FIRST + 8, 0x30) && get(MSR_X2APIC_FIRST + 8) == 0x30 &&
-              vcpu->check_events,
+              wr(MSR_X2APIC_FIRST + 8, 0x50) && get(MSR_X2APIC_FIRST + 8) == 0x50,
           "in x2APIC mode they are there");
+    wr(MSR_X2APIC_FIRST + 0xf, 0x1ff);
+    vlapic_post(&vcpu->lapic, 0x41, false);
+    CHECK(wr(MSR_X2APIC_FIRST + 8, 0x40) && !vcpu->check_events && wr(MSR_X2APIC_FIRST + 8, 0x30) &&
+              vcpu->check_events,
+          "a write that lets an interrupt through has the run loop look at events");
     CHECK(!wr(MSR_X2APIC_FIRST + 2, 0) && !rd(0x8ff, &value),
           "as far as the architecture has them");
     CHECK(!wr(MSR_APIC_BASE, get(MSR_APIC_BASE) & ~(uint64_t)APIC_BASE_X2APIC),
@@ -131,7 +135,7 @@ static void test_hidden(void)
     CHECK(wr(MSR_K7_EVNTSEL0, 0x430076) && get(MSR_K7_EVNTSEL0) == 0 && get(MSR_K7_PERFCTR3) == 0,
           "the counters that every AMD CPU has stand still");
     host_cpuid.vendor = VENDOR_INTEL;
-    CHECK(!rd(MSR_HWCR, &value), "and not for Intel");
+    CHECK(!rd(MSR_SYSCFG, &value), "and not for Intel");
     CHECK(!wr(MSR_EFER, EFER_SVME) && wr(MSR_EFER, get(MSR_EFER) | EFER_SCE), "EFER is checked");
     CHECK(wr(MSR_DEBUGCTL, DEBUGCTL_BTF | DEBUGCTL_LBR) && get(MSR_DEBUGCTL) == DEBUGCTL_BTF &&
               !wr(MSR_DEBUGCTL, BIT(6)),
