@@ -6,8 +6,9 @@
  * suffixes).
  *
  *   0x00000000  RAM
- *   0x000a0000  nothing (a PC's video memory and ROMs)
- *   0x000e0000  ACPI tables: memory, but reserved
+ *   0x000a0000  nothing (a PC's video memory)
+ *   0x000c0000  memory, but reserved: empty where a PC's ROMs are, for systems search it word by
+ *               word, and from 0x000e0000 the ACPI tables
  *   0x00100000  RAM
  *   0xc0000000  PCI window
  *   0xe0000000  ECAM
@@ -18,6 +19,7 @@
 #pragma once
 
 #define LAYOUT_BASE_MEMORY_END 0x000a0000
+#define LAYOUT_ROM_BASE        0x000c0000
 #define LAYOUT_ACPI_BASE       0x000e0000
 #define LAYOUT_ACPI_SIZE       0x00020000
 #define LAYOUT_EXTENDED_BASE   0x00100000
@@ -82,7 +84,7 @@
 
 enum layout_type {
     LAYOUT_RAM = 1,  /* memory, the guest's to use */
-    LAYOUT_ACPI,     /* memory that holds the ACPI tables; reserved in what a guest is told */
+    LAYOUT_ACPI,     /* memory around the ACPI tables; reserved in what a guest is told */
     LAYOUT_RESERVED, /* devices: no memory behind it */
 };
 

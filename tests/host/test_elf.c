@@ -62,7 +62,7 @@ static void test_pvh(const char *class)
     CHECK(guest_get(&guest, memmap + 2 * 24, 8) == 0x100000 &&
               guest_get(&guest, memmap + 2 * 24 + 8, 8) == MIB(7) &&
               guest_get(&guest, memmap + 2 * 24 + 16, 8) == 1 &&
-              guest_get(&guest, memmap + 24, 8) == 0xe0000 &&
+              guest_get(&guest, memmap + 24, 8) == 0xc0000 &&
               guest_get(&guest, memmap + 24 + 16, 8) == 2,
           "and the memory map");
 
