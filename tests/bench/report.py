@@ -79,8 +79,8 @@ by which userspace says that it is there.
 """
 
 EXITS = {
-    "mmio": "16,384 are the search of 0xa0000 to 0xdffff for tables: a read-only page of ones there would remove them",
     "io": "with a console two for each character, of which one polls the UART: a virtio console has none",
+    "cpuid": "Linux asks about the CPU: it must not see the host's answers, so that none can be passed through",
     "host event": "interrupts of the physical machine: Mica's timer, which serves the guest's, and the serial line's",
 }
 
@@ -176,7 +176,7 @@ def boot_tables(runs):
         return
     rows = []
     for case, boot in boots.items():
-        share = f"{100 * boot['hypervisor'] / boot['guest']:.1f}%"
+        share = f"{100 * boot['hypervisor'] / boot['guest']:.2f}%"
         rows.append([case, number(boot["guest"]), number(boot["hypervisor"]), share, number(boot["entries"])])
     yield BOOT + "\n" + table(["case", "the guest's instructions", "Mica's", "share", "entries"], rows)
     kinds = sorted({kind for boot in boots.values() for kind in boot["exits"]})
