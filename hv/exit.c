@@ -3,6 +3,7 @@
 #include "hv/exit.h"
 
 #include "hv/emul.h"
+#include "hv/loop.h"
 #include "hv/panic.h"
 #include "hv/util.h"
 #include "hv/vcpu.h"
@@ -108,6 +109,7 @@ enum exit_action exit_dispatch(struct vcpu *vcpu, const struct vm_exit *exit)
     case EXIT_HLT:
         return ACTION_BLOCK;
     case EXIT_PAUSE:
+        loop_yield(vcpu);
         return ACTION_ADVANCE;
     case EXIT_HYPERCALL:
         return emul_hypercall(vcpu);

@@ -8,6 +8,7 @@
 #include "arch/x86/lapic.h"
 #include "arch/x86/smp.h"
 #include "arch/x86/tsc.h"
+#include "hv/backend.h"
 #include "hv/console.h"
 #include "hv/cpu_work.h"
 #include "hv/errno.h"
@@ -384,9 +385,25 @@ static struct vcpu *pick(struct hv_cpu *hv)
     return vcpu;
 }
 
+/*
+ * Who spins while another waits for this CPU gives it up at the next PAUSE; alone it shall not exit
+ * for each.  Whether somebody waits is a guess: what comes later counts from the next turn on.
+ */
+static void watch_for_spinning(const struct hv_cpu *hv, struct vcpu *vcpu)
+{
+    bool on = __atomic_load_n(&hv->queue.waiting, __ATOMIC_RELAXED) != 0;
+
+    if (vcpu->pause_exits == on)
+        return;
+    vcpu_load(vcpu);
+    vcpu->pause_exits = on;
+    backend->intercept_pause(vcpu, on);
+}
+
 static void run(struct hv_cpu *hv, struct vcpu *vcpu)
 {
     hv->running = vcpu;
+    watch_for_spinning(hv, vcpu);
     kvm_steal_enter(vcpu);
     vcpu_run(vcpu);
     kvm_steal_leave(vcpu);

@@ -165,6 +165,7 @@ static void reset_backend(struct vcpu *vcpu, bool init)
     for (unsigned int i = 0; i < ARRAY_SIZE(values); i++)
         values[i] = init ? backend->get_reg(vcpu, kept_by_init[i].reg) : kept_by_init[i].reset;
     backend->vcpu_reset(vcpu);
+    vcpu->pause_exits = false;
     for (unsigned int i = 0; i < ARRAY_SIZE(values); i++)
         backend->set_reg(vcpu, kept_by_init[i].reg, values[i]);
 }

@@ -103,6 +103,7 @@ struct vcpu {
     uint64_t tsc_offset;       /* (c) guest TSC = host TSC + offset */
     uint64_t dr[4];            /* (c) while not in the hardware */
     bool debug_used;          /* (c) the guest has touched the debug registers: they are switched */
+    bool pause_exits;         /* (c) PAUSE is intercepted */
     bool fast;                /* (c) the backend's short path may be taken */
     bool check_events;        /* (c) an interrupt or NMI may be deliverable */
     struct fpu_state fpu;     /* (c) */

@@ -2,6 +2,8 @@
 /*
  * From one vCPU to the next on one physical CPU, where each runs until its time is over.  All note
  * the time in one place when they run, so who comes next sees when the one before was there last.
+ * Then two that pass a turn to each other, and spin with PAUSE until they have it, as kernels do at
+ * a lock: who waits for the other gives the CPU up.
  */
 #include "guest-stubs/bench/bench.h"
 #include "guest-stubs/lib/cpu.h"
@@ -24,12 +26,47 @@ static void run_for_a_moment(void)
         samples_add(&samples, now - (before >> 8));
 }
 
+/* Of two: this one is 0. */
+static volatile bool passing;
+static volatile unsigned int turn;
+
+static void wait_for_turn(unsigned int self)
+{
+    while (passing && turn != self)
+        __asm__ volatile("pause");
+}
+
+static void run_or_pass(void)
+{
+    if (!passing) {
+        run_for_a_moment();
+        return;
+    }
+    wait_for_turn(1);
+    turn = 0;
+}
+
+static void measure_passing(void)
+{
+    samples = (struct samples){0};
+    passing = true;
+    while (samples.count < SWITCHES) {
+        const uint64_t before = rdtsc();
+
+        turn = 1;
+        wait_for_turn(0);
+        samples_add(&samples, (rdtsc() - before) / 2);
+    }
+    passing = false;
+    samples_print("pass-2", &samples);
+}
+
 /* With this vCPU there are so many. */
 static bool start_up_to(unsigned int vcpus)
 {
     static uint32_t started = 1;
 
-    while (started < vcpus && start_cpu(started, run_for_a_moment))
+    while (started < vcpus && start_cpu(started, run_or_pass))
         started++;
     return started == vcpus;
 }
@@ -50,5 +87,7 @@ void measure_switch(void)
         while (samples.count < SWITCHES)
             run_for_a_moment();
         samples_print(steps[i].name, &samples);
+        if (steps[i].vcpus == 2)
+            measure_passing();
     }
 }
