@@ -6,6 +6,7 @@
 #include "arch/x86/cpuid.h"
 #include "arch/x86/msr.h"
 #include "hv/errno.h"
+#include "hv/string.h"
 
 static const struct {
     enum cpu_feature feature;
@@ -33,6 +34,18 @@ static const struct {
 
 static struct backend_feature features[ARRAY_SIZE(needs)];
 
+/* Does QEMU emulate the CPU? */
+static bool on_qemu(void)
+{
+    static const char signature[] = "TCGTCGTCGTCG";
+    struct cpuid_regs leaf;
+
+    if (!cpu_has(FEATURE_HYPERVISOR))
+        return false;
+    leaf = cpuid(0x40000000, 0);
+    return memcmp(&leaf.ebx, signature, sizeof(leaf.ebx)) == 0;
+}
+
 int svm_probe(const char **why_not)
 {
     for (unsigned int i = 0; i < ARRAY_SIZE(needs); i++) {
@@ -48,6 +61,7 @@ int svm_probe(const char **why_not)
         return -ENODEV;
     }
     npt_format.has_1g = cpu_has(FEATURE_PAGE_1G);
+    svm_inject_init(on_qemu());
     return 0;
 }
 

@@ -125,6 +125,38 @@ static void request(bool nmi, bool intr)
     svm_request_window(vcpu, WINDOW_INTR, intr);
 }
 
+/* As on QEMU. */
+static void test_virtual_interrupts(void)
+{
+    struct vm_exit exit = {0};
+
+    start();
+    svm_inject_init(true);
+    vmcb.rflags |= RFLAGS_IF;
+    svm_request_window(vcpu, WINDOW_INTR, true);
+    injected(EVENT_INTR, 0x31, false);
+    CHECK((vmcb.v_intr_ & VMCB_V_IRQ) && vmcb.v_intr_ >> 32 == 0x31 && !vmcb.event_inj &&
+              !window_is_open(),
+          "an interrupt is injected as a virtual one, without its intercept");
+    svm_request_window(vcpu, WINDOW_INTR, true);
+    CHECK(!window_is_open() && !svm_can_inject(vcpu, WINDOW_INTR) &&
+              !svm_can_inject(vcpu, WINDOW_NMI),
+          "while it is pending there is no window, and nothing else is injected");
+    svm_decode_exit(&svm, &exit);
+    CHECK(exit.vectoring.type == EVENT_INTR && exit.vectoring.vector == 0x31 &&
+              !(vmcb.v_intr_ & VMCB_V_IRQ),
+          "what has not come before an exit is taken back");
+    injected(EVENT_INTR, 0x31, false);
+    vmcb.v_intr_ &= ~(uint64_t)VMCB_V_IRQ; /* the CPU has taken it */
+    svm_decode_exit(&svm, &exit);
+    CHECK(exit.vectoring.type == EVENT_NONE && svm_can_inject(vcpu, WINDOW_INTR),
+          "and what has come is not");
+    svm_request_window(vcpu, WINDOW_INTR, true);
+    svm_decode_exit(&svm, &exit);
+    CHECK(window_is_open() && exit.vectoring.type == EVENT_NONE, "a window is no interrupt");
+    svm_inject_init(false);
+}
+
 static void test_windows(void)
 {
     start();
@@ -206,6 +238,7 @@ static void test_all(void)
     test_segments();
     test_events();
     test_windows();
+    test_virtual_interrupts();
     test_iret();
     test_exits();
 }
