@@ -68,8 +68,8 @@ static void remove(const struct vm *vm)
 
     while (vms[i] != vm)
         i++;
-    count--;
-    memmove(&vms[i], &vms[i + 1], (count - i) * sizeof(vms[0]));
+    for (count--; i < count; i++)
+        vms[i] = vms[i + 1];
 }
 
 /* ---- What mica.conf says -------------------------------------------------------------------- */
