@@ -12,6 +12,17 @@
 #define CURSOR   0x80u  /* of a cell that is shown: with its colours exchanged */
 #define ROW_COST 4u     /* cells that could be drawn while a row is compared */
 
+/* The least with which the screen has no more cells than can be shown. */
+static uint32_t scale_of(const struct framebuffer_mode *mode)
+{
+    uint32_t scale = 1;
+
+    while (mode->width / (FONT_WIDTH * scale) > TEXT_COLUMNS_MAX ||
+           mode->height / (FONT_HEIGHT * scale) > TEXT_ROWS_MAX)
+        scale++;
+    return scale;
+}
+
 const char *framebuffer_check(const struct framebuffer_mode *mode)
 {
     if (!mode->has_32_bits)
@@ -24,23 +35,14 @@ const char *framebuffer_check(const struct framebuffer_mode *mode)
         return "its lines have no room for its width";
     if (framebuffer_bytes(mode) > mode->size)
         return "its memory is too small for its lines";
+    if (mode->width < FONT_WIDTH * scale_of(mode) || mode->height < FONT_HEIGHT * scale_of(mode))
+        return "it is too narrow";
     return NULL;
 }
 
 uint64_t framebuffer_bytes(const struct framebuffer_mode *mode)
 {
     return 4ull * ((uint64_t)mode->stride * (mode->height - 1) + mode->width);
-}
-
-/* The least with which the screen has no more cells than can be shown. */
-static uint32_t scale_of(const struct framebuffer_mode *mode)
-{
-    uint32_t scale = 1;
-
-    while (mode->width / (FONT_WIDTH * scale) > TEXT_COLUMNS_MAX ||
-           mode->height / (FONT_HEIGHT * scale) > TEXT_ROWS_MAX)
-        scale++;
-    return scale;
 }
 
 static void clear_line(volatile uint32_t *to, uint64_t count)

@@ -259,12 +259,12 @@ static void rearm(struct vm_timer *timer)
 
 void board_pause(struct vm *vm)
 {
-    loop_timer_cancel(&vm->pit_timer.timer);
-    loop_timer_cancel(&vm->cmos_timer.timer);
-    loop_timer_cancel(&vm->pm_timer.timer);
-    loop_timer_cancel(&vm->pci_timer.timer);
+    loop_timer_stop(&vm->pit_timer.timer);
+    loop_timer_stop(&vm->cmos_timer.timer);
+    loop_timer_stop(&vm->pm_timer.timer);
+    loop_timer_stop(&vm->pci_timer.timer);
     for (unsigned int i = 0; i < vm->vcpu_count; i++)
-        loop_timer_cancel(&vm->vcpus[i]->lapic_timer);
+        loop_timer_stop(&vm->vcpus[i]->lapic_timer);
 }
 
 void board_resume(struct vm *vm)

@@ -35,8 +35,11 @@ uint64_t emul_device_read(struct vcpu *vcpu, uint64_t gpa, uint8_t size)
     uint64_t value;
 
     kvm_eoi_sync(vcpu);
-    if (gpa - LAYOUT_LAPIC_BASE < LAYOUT_LAPIC_SIZE)
-        return vlapic_mmio_read(&vcpu->lapic, gpa - LAYOUT_LAPIC_BASE, size);
+    if (gpa - LAYOUT_LAPIC_BASE < LAYOUT_LAPIC_SIZE) {
+        value = vlapic_mmio_read(&vcpu->lapic, gpa - LAYOUT_LAPIC_BASE, size);
+        vcpu->check_events |= intr_pending(vcpu); /* of an error, if it was none of its registers */
+        return value;
+    }
     spin_lock(&vcpu->vm->lock);
     value = mmio_bus_read(&vcpu->vm->mmio, gpa, size);
     spin_unlock(&vcpu->vm->lock);

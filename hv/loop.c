@@ -391,7 +391,7 @@ static struct vcpu *pick(struct hv_cpu *hv)
  */
 static void watch_for_spinning(const struct hv_cpu *hv, struct vcpu *vcpu)
 {
-    bool on = __atomic_load_n(&hv->queue.waiting, __ATOMIC_RELAXED) != 0;
+    bool on = !vcpu->sched.realtime && __atomic_load_n(&hv->queue.waiting, __ATOMIC_RELAXED) != 0;
 
     if (vcpu->pause_exits == on)
         return;

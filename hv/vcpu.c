@@ -214,9 +214,9 @@ void vcpu_destroy(struct vcpu *vcpu)
 {
     hpa_t area = virt_to_phys(vcpu->fpu.area);
 
+    loop_timer_stop(&vcpu->lapic_timer); /* before it has no home: its firing would wake it */
     vcpu_unload(vcpu);
     loop_leave(vcpu);
-    loop_timer_stop(&vcpu->lapic_timer);
     backend->vcpu_destroy(vcpu);
     mem_free(area, fpu_area_pages());
 }

@@ -100,11 +100,11 @@ static void set_stopped(struct vm *vm, enum vm_state state)
         vm->stopped_tsc = rdtsc();
     vm->clock_stopped_ns = vm_now_ns(vm);
     vm->state = state;
-    board_pause(vm);
     for (unsigned int i = 0; i < vm->vcpu_count; i++) {
         loop_hold(vm->vcpus[i]); /* it has left its CPU when this returns */
         loop_release(vm->vcpus[i]);
     }
+    board_pause(vm); /* after them: one that saw it running may have set a timer since */
 }
 
 static int refuse(const char **why, const char *reason)
@@ -218,11 +218,18 @@ int vm_resume(struct vm *vm, const char **why)
     return 0;
 }
 
+/* By command, of a VM none of whose vCPUs runs: what one of them had asked for before is void. */
+static void forget_due(struct vm *vm)
+{
+    __atomic_store_n(&vm->due, DUE_NOTHING, __ATOMIC_RELEASE);
+}
+
 int vm_stop_command(struct vm *vm, const char **why)
 {
     if (vm->state == VM_OFF)
         return refuse(why, "it does not run");
     end(vm, "stopped by command");
+    forget_due(vm);
     return 0;
 }
 
@@ -231,6 +238,7 @@ int vm_reset(struct vm *vm, const char **why)
     if (vm->state == VM_OFF)
         return refuse(why, "it does not run");
     set_stopped(vm, VM_OFF);
+    forget_due(vm);
     return vm_start(vm, why);
 }
 
@@ -246,7 +254,9 @@ void vm_set_due(struct vm *vm, enum vm_due due, uint32_t value)
 
 #define RESTART_FIRST_NS 1000000000ull
 #define RESTART_LAST_NS  60000000000ull
-#define RESTART_CALM_NS  60000000000ull /* who ran that long starts again from the first delay */
+#define RESET_SOON_NS    1000000000ull /* a guest that resets itself again and again is put off too \
+                                        */
+#define RESTART_CALM_NS 60000000000ull /* who ran that long starts again from the first delay */
 
 /* A guest that crashes over and over is started ever more seldom. */
 static void restart_later(struct vm *vm)
@@ -268,8 +278,14 @@ static void do_reset(struct vm *vm)
         end(vm, "stopped at its reset");
         return;
     }
+    if (vm_now_ns(vm) < RESET_SOON_NS) { /* each costs the zeroing of its memory */
+        end(vm, "reset right after its start");
+        restart_later(vm);
+        return;
+    }
     log_info("guest %s: reset", vm_name(vm));
-    vm_reset(vm, &why);
+    set_stopped(vm, VM_OFF);
+    vm_start(vm, &why);
 }
 
 static void do_crash(struct vm *vm)

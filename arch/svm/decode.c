@@ -113,7 +113,7 @@ static void decode_kind(struct svm_vcpu *svm, uint32_t code, struct vm_exit *exi
     } else if (code == SVM_EXIT_EXCP(VEC_DB) && svm_iret_stepped(svm)) {
         exit->kind = EXIT_NMI_WINDOW;
     } else if (code == SVM_EXIT_EXCP(VEC_MC)) {
-        exit->kind = EXIT_HOST_EVENT; /* the machine's, and delivered to it at STGI */
+        exit->kind = EXIT_HOST_EVENT; /* the machine's, and delivered to it before this */
     } else if (code >= SVM_EXIT_EXCP(0) && code <= SVM_EXIT_EXCP(31)) {
         svm_iret_faulted(svm);
         decode_exception(vmcb, (uint8_t)(code - SVM_EXIT_EXCP(0)), exit);
@@ -124,11 +124,11 @@ static void decode_kind(struct svm_vcpu *svm, uint32_t code, struct vm_exit *exi
 
 void svm_decode_exit(struct svm_vcpu *svm, struct vm_exit *exit)
 {
-    struct vmcb *vmcb = svm->vmcb;
+    const struct vmcb *vmcb = svm->vmcb;
 
     exit->insn_len = length_of(vmcb);
     svm_decode_event(vmcb->exit_int_info, &exit->vectoring);
-    svm_take_back_virtual(vmcb, &exit->vectoring);
+    svm_take_back_virtual(svm, &exit->vectoring);
     exit->raw.reason = vmcb->exit_code;
     exit->raw.info1 = vmcb->exit_info1;
     exit->raw.info2 = vmcb->exit_info2;

@@ -30,13 +30,20 @@ static bool virtual_pending(const struct vmcb *vmcb)
 }
 
 /* It has not come before the exit: it is taken back. */
-void svm_take_back_virtual(struct vmcb *vmcb, struct vm_event *event)
+void svm_take_back_virtual(struct svm_vcpu *svm, struct vm_event *event)
 {
+    struct vmcb *vmcb = svm->vmcb;
+    struct vm_event back = {.type = EVENT_INTR, .vector = (uint8_t)(vmcb->v_intr_ >> 32)};
+
     if (likely(!virtual_pending(vmcb)))
         return;
-    if (event->type == EVENT_NONE)
-        *event = (struct vm_event){.type = EVENT_INTR, .vector = (uint8_t)(vmcb->v_intr_ >> 32)};
     vmcb_set_v_intr(vmcb, VMCB_V_MASKING);
+    if (event->type == EVENT_NONE) {
+        *event = back;
+    } else if (event->type != EVENT_INTR) { /* else it is the one whose delivery was interrupted */
+        svm->vcpu.requeued = back;
+        svm->vcpu.check_events = true;
+    }
 }
 
 bool svm_can_inject(const struct vcpu *vcpu, enum event_window window)

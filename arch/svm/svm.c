@@ -257,6 +257,8 @@ static bool enter(struct vcpu *vcpu, struct vm_exit *exit)
     vcpu->gprs.r[GPR_RAX] = vmcb->rax;
     if (result == FAST_DONE)
         return false;
+    if (unlikely(vmcb->exit_code == SVM_EXIT_EXCP(VEC_MC)))
+        __asm__ volatile("int $18" ::: "memory"); /* the machine's, which the exit has taken */
     mend_lma(vmcb);
     svm_decode_exit(svm, exit);
     return true;

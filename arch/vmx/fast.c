@@ -31,7 +31,6 @@ static inline bool is_special(uint64_t rip, uint64_t next)
 static inline enum fast_result go_on(struct vcpu *vcpu)
 {
     cpu_take_interrupts();
-    to_vmx(vcpu)->event_queued = false;
     return may_enter_again(vcpu, this_cpu()) && !to_vmx(vcpu)->flush_vpid ? FAST_AGAIN : FAST_DONE;
 }
 
@@ -78,6 +77,7 @@ enum fast_result vmx_fast_exit(struct vcpu *vcpu, struct vm_exit *exit)
 {
     uint32_t reason = vmread32(VMCS_EXIT_REASON);
 
+    to_vmx(vcpu)->event_queued = false;
     if (!vcpu->fast)
         return FAST_NOT;
     if (reason < ARRAY_SIZE(kinds) && kinds[reason])

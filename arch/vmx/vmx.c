@@ -287,7 +287,6 @@ static bool enter(struct vcpu *vcpu, struct vm_exit *exit)
         drop_first_level(vmx);
     vmwrite(VMCS_GUEST_RIP, vcpu->rip);
     result = vmx_enter(vcpu, vmx->launched, exit);
-    vmx->event_queued = false;
     if (unlikely(result == VMX_REFUSED)) {
         describe_refusal(exit);
         return true;

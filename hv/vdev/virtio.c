@@ -92,11 +92,12 @@ static int answer_one(struct virtio *virtio, struct virtq *queue, uint32_t *cost
     if (result <= 0)
         return result;
     size = chain.readable + chain.writable;
+    chain.work = 0;
     result = virtio->kind->request(virtio->setup.dev, &chain, &written);
     if (result == 0)
         result = virtq_give(queue, chain.head, written);
     size -= chain.readable + chain.writable;
-    *cost = (uint32_t)MAX(size, REQUEST_COST);
+    *cost = (uint32_t)MAX(size + chain.work, REQUEST_COST);
     return result ? result : 1;
 }
 

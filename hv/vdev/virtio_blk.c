@@ -139,6 +139,7 @@ static int zero_disk(struct virtio_blk *blk, struct virtq_chain *chain, uint32_t
     size = (uint64_t)range.sectors * VIRTIO_BLK_SECTOR;
     if (chain->readable || range.sectors > ZERO_MAX || !on_disk(blk, range.sector, size))
         return STATUS_IO_ERROR;
+    chain->work = size;
     for (offset = range.sector * VIRTIO_BLK_SECTOR; size;) {
         uint64_t piece = in_page(offset, size);
 

@@ -43,6 +43,7 @@ struct virtq_chain {
     uint64_t readable, writable; /* bytes that have not been pulled or pushed yet */
     unsigned int pull_at, push_at;
     uint64_t pushed;
+    uint64_t work; /* bytes that it took besides these, for who serves it to say */
     struct virtq_buffer buffers[VIRTQ_MAX_BUFFERS];
 };
 
