@@ -91,15 +91,6 @@ static COLD enum exit_action stop_task_switch(struct vcpu *vcpu)
                    (unsigned long long)vcpu->rip);
 }
 
-/* Not in an NMI's handler: Bochs 2.7 enters the next vCPU with NMIs blocked as they were in the one
- * before, and nothing unblocks them there. */
-static enum exit_action pause(struct vcpu *vcpu)
-{
-    if (!(backend->get_reg(vcpu, VCPU_BLOCKING) & BLOCKING_NMI))
-        loop_yield(vcpu);
-    return ACTION_ADVANCE;
-}
-
 enum exit_action exit_dispatch(struct vcpu *vcpu, const struct vm_exit *exit)
 {
     switch ((enum exit_kind)exit->kind) { /* no default, so that -Wswitch names a forgotten kind */
@@ -118,7 +109,8 @@ enum exit_action exit_dispatch(struct vcpu *vcpu, const struct vm_exit *exit)
     case EXIT_HLT:
         return ACTION_BLOCK;
     case EXIT_PAUSE:
-        return pause(vcpu);
+        loop_yield(vcpu);
+        return ACTION_ADVANCE;
     case EXIT_HYPERCALL:
         return emul_hypercall(vcpu);
     case EXIT_RDMSR:

@@ -5,9 +5,25 @@
 #include "arch/vmx/insn.h"
 #include "arch/x86/regs.h"
 
-bool vmx_can_inject(const struct vcpu *vcpu, enum event_window window)
+/*
+ * Bochs 2.7 enters a vCPU with NMIs blocked when they were in the one before, until its next IRET,
+ * and saves that as its own state.  But they are blocked only if they were when it was loaded, or
+ * an NMI has been injected since.
+ */
+uint32_t vmx_blocking(const struct vmx_vcpu *vmx)
 {
     uint32_t blocking = vmread32(VMCS_GUEST_INTERRUPTIBILITY);
+
+    if (likely(!(blocking & VMX_BLOCKING_NMI) || vmx->nmi_seen))
+        return blocking;
+    blocking &= ~(uint32_t)VMX_BLOCKING_NMI;
+    vmwrite32(VMCS_GUEST_INTERRUPTIBILITY, blocking);
+    return blocking;
+}
+
+bool vmx_can_inject(const struct vcpu *vcpu, enum event_window window)
+{
+    uint32_t blocking = vmx_blocking(to_vmx(vcpu));
 
     if (to_vmx(vcpu)->event_queued || (blocking & (VMX_BLOCKING_STI | VMX_BLOCKING_MOV_SS)))
         return false;
@@ -43,7 +59,7 @@ static uint32_t type_of(const struct vm_event *event)
 
 void vmx_inject(struct vcpu *vcpu, const struct vm_event *event)
 {
-    uint64_t blocking = vmread32(VMCS_GUEST_INTERRUPTIBILITY);
+    uint64_t blocking = vmx_blocking(to_vmx(vcpu));
     uint32_t type = type_of(event);
     uint32_t info = VMX_INTR_VALID | type << 8 | event->vector;
 
@@ -60,6 +76,7 @@ void vmx_inject(struct vcpu *vcpu, const struct vm_event *event)
         vmx_set_blocking(blocking & ~(VMX_BLOCKING_STI | VMX_BLOCKING_MOV_SS));
     vmwrite32(VMCS_ENTRY_INTR_INFO, info);
     to_vmx(vcpu)->event_queued = true;
+    to_vmx(vcpu)->nmi_seen |= event->type == EVENT_NMI;
 }
 
 void vmx_request_window(struct vcpu *vcpu, enum event_window window, bool on)

@@ -242,7 +242,7 @@ uint64_t vmx_get_reg(const struct vcpu *vcpu, enum vcpu_reg reg)
     case VCPU_DEBUGCTL:
         return vmread64(VMCS_GUEST_DEBUGCTL);
     case VCPU_BLOCKING:
-        return vmread32(VMCS_GUEST_INTERRUPTIBILITY) & VMX_BLOCKING;
+        return vmx_blocking(to_vmx(vcpu)) & VMX_BLOCKING;
     case VCPU_REG_COUNT:
         break;
     }
@@ -311,6 +311,7 @@ void vmx_set_reg(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value)
         return;
     case VCPU_BLOCKING:
         vmx_set_blocking(value);
+        to_vmx(vcpu)->nmi_seen |= (value & BLOCKING_NMI) != 0;
         return;
     case VCPU_REG_COUNT:
         break;

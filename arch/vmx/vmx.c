@@ -206,6 +206,7 @@ static void vcpu_load_vmx(struct vcpu *vcpu, struct cpu *cpu)
         panic("VMPTRLD failed");
     if (vmx->last_cpu != cpu)
         move_to(vmx, cpu);
+    vmx->nmi_seen = vmread32(VMCS_GUEST_INTERRUPTIBILITY) & VMX_BLOCKING_NMI;
     write_cr2(vmx->cr2);
     write_dr6(vmx->dr6);
     for (unsigned int i = 0; i < SWITCH_COUNT; i++)
@@ -216,6 +217,7 @@ static void vcpu_put_vmx(struct vcpu *vcpu)
 {
     struct vmx_vcpu *vmx = to_vmx(vcpu);
 
+    vmx_blocking(vmx); /* what is saved is its own state */
     vmx->cr2 = read_cr2();
     vmx->dr6 = read_dr6();
     for (unsigned int i = 0; i < SWITCH_COUNT; i++)

@@ -41,6 +41,7 @@ struct vmx_vcpu {
     bool launched;        /* VMRESUME, not VMLAUNCH */
     bool event_queued;    /* the entry interruption information is valid */
     bool flush_vpid;      /* at the next entry */
+    bool nmi_seen;        /* since it was loaded NMIs may have been blocked: see vmx_blocking() */
     uint32_t cpu_ctls;    /* the primary controls, as they are in the VMCS */
     struct cpu *last_cpu; /* where it ran last: its host state is in the VMCS, its translations in
                              the TLB */
@@ -104,6 +105,7 @@ static inline struct exit_io vmx_decode_io(uint64_t qualification)
 }
 
 /* inject.c */
+uint32_t vmx_blocking(const struct vmx_vcpu *vmx);
 bool vmx_can_inject(const struct vcpu *vcpu, enum event_window window);
 void vmx_inject(struct vcpu *vcpu, const struct vm_event *event);
 void vmx_request_window(struct vcpu *vcpu, enum event_window window, bool on);
