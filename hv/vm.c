@@ -254,9 +254,8 @@ void vm_set_due(struct vm *vm, enum vm_due due, uint32_t value)
 
 #define RESTART_FIRST_NS 1000000000ull
 #define RESTART_LAST_NS  60000000000ull
-#define RESET_SOON_NS    1000000000ull /* a guest that resets itself again and again is put off too \
-                                        */
-#define RESTART_CALM_NS 60000000000ull /* who ran that long starts again from the first delay */
+#define RESET_SOON_NS    1000000000ull  /* after its start: then a reset is put off too */
+#define RESTART_CALM_NS  60000000000ull /* who ran that long starts again from the first delay */
 
 /* A guest that crashes over and over is started ever more seldom. */
 static void restart_later(struct vm *vm)
