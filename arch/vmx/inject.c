@@ -59,7 +59,7 @@ static uint32_t type_of(const struct vm_event *event)
 
 void vmx_inject(struct vcpu *vcpu, const struct vm_event *event)
 {
-    uint64_t blocking = vmx_blocking(to_vmx(vcpu));
+    uint64_t blocking = vmread32(VMCS_GUEST_INTERRUPTIBILITY);
     uint32_t type = type_of(event);
     uint32_t info = VMX_INTR_VALID | type << 8 | event->vector;
 
@@ -71,12 +71,13 @@ void vmx_inject(struct vcpu *vcpu, const struct vm_event *event)
     }
     if (type >= VMX_INTR_SOFT_INTR)
         set_insn_len(event);
+    if (type == VMX_INTR_NMI)
+        to_vmx(vcpu)->nmi_seen = true;
     /* The delivery ends the shadow of STI and MOV SS. */
     if (blocking & (VMX_BLOCKING_STI | VMX_BLOCKING_MOV_SS))
         vmx_set_blocking(blocking & ~(VMX_BLOCKING_STI | VMX_BLOCKING_MOV_SS));
     vmwrite32(VMCS_ENTRY_INTR_INFO, info);
     to_vmx(vcpu)->event_queued = true;
-    to_vmx(vcpu)->nmi_seen |= event->type == EVENT_NMI;
 }
 
 void vmx_request_window(struct vcpu *vcpu, enum event_window window, bool on)
