@@ -290,6 +290,17 @@ static void clear_times(void)
     }
 }
 
+/* The short paths look at the switch only when they begin. */
+static void notice_switch(void)
+{
+    for (unsigned int i = 0; i < vm_count(); i++) {
+        const struct vm *vm = vm_by_index(i);
+
+        for (unsigned int id = 0; id < vm->vcpu_count; id++)
+            vcpu_request(vm->vcpus[id], VCPU_REQ_EVENT);
+    }
+}
+
 static void stat_time(const struct command_args *args)
 {
     bool on;
@@ -303,6 +314,7 @@ static void stat_time(const struct command_args *args)
     if (on && !exit_times_are_on)
         clear_times();
     exit_times_are_on = on;
+    notice_switch();
 }
 
 static void stat(const struct command_args *args)
