@@ -124,11 +124,11 @@ static void decode_kind(struct svm_vcpu *svm, uint32_t code, struct vm_exit *exi
 
 void svm_decode_exit(struct svm_vcpu *svm, struct vm_exit *exit)
 {
-    const struct vmcb *vmcb = svm->vmcb;
+    struct vmcb *vmcb = svm->vmcb;
 
     exit->insn_len = length_of(vmcb);
     svm_decode_event(vmcb->exit_int_info, &exit->vectoring);
-    svm_take_back_virtual(svm, &exit->vectoring);
+    svm_take_back_virtual(vmcb, &exit->vectoring);
     exit->raw.reason = vmcb->exit_code;
     exit->raw.info1 = vmcb->exit_info1;
     exit->raw.info2 = vmcb->exit_info2;

@@ -29,21 +29,18 @@ static bool virtual_pending(const struct vmcb *vmcb)
     return (vmcb->v_intr_ & VMCB_V_IRQ) && !(vmcb->intercept3_ & SVM_VINTR);
 }
 
-/* It has not come before the exit: it is taken back. */
-void svm_take_back_virtual(struct svm_vcpu *svm, struct vm_event *event)
+/*
+ * Pending still at an exit for the host's own interrupts it has not come, and is taken back.  At
+ * any other exit the CPU has tried: where its delivery faulted QEMU leaves it pending.
+ */
+void svm_take_back_virtual(struct vmcb *vmcb, struct vm_event *event)
 {
-    struct vmcb *vmcb = svm->vmcb;
-    struct vm_event back = {.type = EVENT_INTR, .vector = (uint8_t)(vmcb->v_intr_ >> 32)};
-
     if (likely(!virtual_pending(vmcb)))
         return;
+    if (event->type == EVENT_NONE &&
+        (vmcb->exit_code == SVM_EXIT_INTR || vmcb->exit_code == SVM_EXIT_NMI))
+        *event = (struct vm_event){.type = EVENT_INTR, .vector = (uint8_t)(vmcb->v_intr_ >> 32)};
     vmcb_set_v_intr(vmcb, VMCB_V_MASKING);
-    if (event->type == EVENT_NONE) {
-        *event = back;
-    } else if (event->type != EVENT_INTR) { /* else it is the one whose delivery was interrupted */
-        svm->vcpu.requeued = back;
-        svm->vcpu.check_events = true;
-    }
 }
 
 bool svm_can_inject(const struct vcpu *vcpu, enum event_window window)

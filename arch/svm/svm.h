@@ -87,7 +87,7 @@ static inline struct exit_mem svm_decode_npf(const struct vmcb *vmcb)
 
 /* inject.c */
 void svm_inject_init(bool by_virtual_interrupt); /* before all others */
-void svm_take_back_virtual(struct svm_vcpu *svm, struct vm_event *event);
+void svm_take_back_virtual(struct vmcb *vmcb, struct vm_event *event);
 bool svm_can_inject(const struct vcpu *vcpu, enum event_window window);
 void svm_inject(struct vcpu *vcpu, const struct vm_event *event);
 void svm_request_window(struct vcpu *vcpu, enum event_window window, bool on);

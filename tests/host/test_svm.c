@@ -142,6 +142,7 @@ static void test_virtual_interrupts(void)
     CHECK(!window_is_open() && !svm_can_inject(vcpu, WINDOW_INTR) &&
               !svm_can_inject(vcpu, WINDOW_NMI),
           "while it is pending there is no window, and nothing else is injected");
+    vmcb.exit_code = SVM_EXIT_INTR;
     svm_decode_exit(&svm, &exit);
     CHECK(exit.vectoring.type == EVENT_INTR && exit.vectoring.vector == 0x31 &&
               !(vmcb.v_intr_ & VMCB_V_IRQ),
@@ -151,6 +152,11 @@ static void test_virtual_interrupts(void)
     svm_decode_exit(&svm, &exit);
     CHECK(exit.vectoring.type == EVENT_NONE && svm_can_inject(vcpu, WINDOW_INTR),
           "and what has come is not");
+    injected(EVENT_INTR, 0x31, false);
+    vmcb.exit_code = SVM_EXIT_CPUID;
+    svm_decode_exit(&svm, &exit);
+    CHECK(exit.vectoring.type == EVENT_NONE && svm_can_inject(vcpu, WINDOW_INTR),
+          "nor is one whose delivery has faulted");
     svm_request_window(vcpu, WINDOW_INTR, true);
     svm_decode_exit(&svm, &exit);
     CHECK(window_is_open() && exit.vectoring.type == EVENT_NONE, "a window is no interrupt");
