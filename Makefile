@@ -34,7 +34,7 @@ IMAGE_SRC += $(addprefix hv/,backend.c board.c bus.c config.c config_key.c conso
 IMAGE_SRC += $(addprefix hv/load/,acpi.c elf.c flat.c linux.c load.c multiboot.c pvh.c)
 IMAGE_SRC += $(addprefix hv/vdev/,vcmos.c vcmos_date.c vfwcfg.c vi8042.c vioapic.c vlapic.c vlapic_regs.c \
             vlapic_timer.c vpic.c vpit.c vpm.c vtestdev.c vuart.c)
-IMAGE_SRC += $(addprefix hv/,board_pci.c entropy.c random.c)
+IMAGE_SRC += $(addprefix hv/,board_blk.c board_pci.c board_rng.c entropy.c random.c)
 IMAGE_SRC += $(addprefix hv/vdev/,virtio.c virtio_blk.c virtio_rng.c virtq.c vpci.c)
 IMAGE_SRC += $(addprefix hv/pv/,kvm.c kvm_clock.c kvm_eoi.c kvm_steal.c mica.c pv.c)
 IMAGE_SRC += $(addprefix hv/monitor/,commands_host.c commands_inspect.c commands_sched.c \

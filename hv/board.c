@@ -101,7 +101,8 @@ static void pm_tick(struct vm *vm, uint64_t now_ns)
 static void pci_tick(struct vm *vm, uint64_t now_ns)
 {
     vm->pci_timer.deadline_ns = VTIMER_OFF;
-    board_pci_work(vm);
+    vcpu_request(vm->vcpus[0],
+                 VCPU_REQ_DEVICES); /* in its own time, not in that of who runs here */
 }
 
 static void init_timer(struct vm *vm, struct vm_timer *timer, void (*tick)(struct vm *, uint64_t))
@@ -248,6 +249,18 @@ void board_reset(struct vm *vm)
     reset_pci(vm);
     reset_timers(vm, &clock);
     reset_clock(vm, &clock);
+}
+
+void board_work(struct vm *vm)
+{
+    spin_lock(&vm->lock);
+    board_pci_work(vm);
+    spin_unlock(&vm->lock);
+}
+
+void board_off(struct vm *vm)
+{
+    board_pci_off(vm);
 }
 
 /* ---- Pausing -------------------------------------------------------------------------------- */

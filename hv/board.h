@@ -19,6 +19,10 @@ void board_reset(struct vm *vm);
 /* The guest's clock stands: no device's timer may fire.  And goes on. */
 void board_pause(struct vm *vm);
 void board_resume(struct vm *vm);
+/* The VM has ended: its devices touch no memory any more, whatever others send them. */
+void board_off(struct vm *vm);
+/* What its devices have left to do; by one of its vCPUs, at VCPU_REQ_DEVICES. */
+void board_work(struct vm *vm);
 /* An edge on an interrupt line, a global system interrupt below GSI_COUNT: as its device would make
  * it.  The line has the level that it had. */
 void board_pulse(struct vm *vm, unsigned int gsi);

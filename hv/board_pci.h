@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The PCI bus of a VM and what is plugged into it: a host bridge, a source of entropy, a disk. */
+/*
+ * The PCI bus of a VM and what is plugged into it: a host bridge, and of each kind of virtio device
+ * at most one.  How a kind is put together is its own file's: board_blk.c, board_rng.c, ...
+ */
 #pragma once
 
 #include "hv/addr.h"
 #include "hv/random.h"
+#include "hv/spinlock.h"
 #include "hv/vdev/virtio.h"
 #include "hv/vdev/virtio_blk.h"
 #include "hv/vdev/virtio_rng.h"
@@ -11,17 +15,35 @@
 
 struct vm;
 
-/* Serialised by the VM's lock. */
+/* In the order of their slots, from the one behind the host bridge on. */
+enum board_device_id { BOARD_RNG, BOARD_BLK, BOARD_DEVICE_COUNT };
+
+/* How a kind of device is put together. */
+struct board_device {
+    const struct virtio_kind *kind;
+    /* Once, with the VM: 0 or a negative errno; destroy() is right in both cases. */
+    int (*init)(struct vm *vm);
+    void (*destroy)(struct vm *vm);
+    /* At each start; false: this VM has none.  Transport, memory and lock are set already. */
+    bool (*setup)(struct vm *vm, struct virtio_setup *setup);
+};
+
+extern const struct board_device board_rng, board_blk;
+
+/* Serialised by the VM's lock, but for what is serialised by a device's. */
 struct board_pci {
     struct vpci bus;
-    struct vtimer timer; /* rings board_pci_work() */
-    struct virtio rng, blk;
-    struct virtio_rng rng_source;
+    struct spinlock lock; /* of the devices that have none of another kind */
+    struct vtimer timer;  /* rings board_pci_work() */
+    struct virtio devices[BOARD_DEVICE_COUNT];
+
+    struct virtio_rng rng;
     struct random random;
     uint32_t given; /* bytes since fresh ones were mixed in */
-    struct virtio_blk disk;
-    hpa_t disk_memory; /* what was written to it, and which pages were */
-    uint64_t disk_memory_pages;
+
+    struct virtio_blk blk;
+    hpa_t blk_memory; /* what was written to it, and which pages were */
+    uint64_t blk_memory_pages;
 };
 
 /* 0, or -ENOMEM; board_pci_destroy() is right in both cases. */
@@ -29,5 +51,7 @@ int board_pci_init(struct vm *vm);
 void board_pci_destroy(struct vm *vm);
 /* All devices as after power on; the disk keeps what was written. */
 void board_pci_reset(struct vm *vm, const struct vpci_ops *ops, const struct vtimer *timer);
+/* The VM has ended: its devices touch no memory any more, whatever others send them. */
+void board_pci_off(struct vm *vm);
 /* Goes on with requests that were too many for one exit. */
 void board_pci_work(struct vm *vm);

@@ -8,6 +8,7 @@
 #include "arch/x86/msr.h"
 #include "arch/x86/paging.h"
 #include "arch/x86/tsc.h"
+#include "hv/board.h"
 #include "hv/config.h"
 #include "hv/emul.h"
 #include "hv/errno.h"
@@ -373,6 +374,8 @@ static bool handle_requests(struct vcpu *vcpu)
         intr_start_at_sipi(vcpu);
     if (requests & VCPU_REQ_CLOCK)
         kvm_clock_update(vcpu);
+    if (requests & VCPU_REQ_DEVICES)
+        board_work(vcpu->vm);
     if ((requests & VCPU_REQ_TIMER) && vlapic_tick(&vcpu->lapic, vm_now_ns(vcpu->vm)))
         requests |= VCPU_REQ_EVENT;
     if ((requests & VCPU_REQ_EVENT) && vcpu->state == VCPU_HALTED && intr_wakes(vcpu))

@@ -49,13 +49,14 @@ enum vcpu_state {
 };
 
 /* Requests from anywhere, taken by the run loop before an entry. */
-#define VCPU_REQ_EVENT 0x1u /* look for an interrupt or NMI to deliver */
-#define VCPU_REQ_LEAVE 0x2u /* leave the CPU: paused, stopped, or another is to run */
-#define VCPU_REQ_RESET 0x4u /* the whole VM is to be reset */
-#define VCPU_REQ_INIT  0x8u
-#define VCPU_REQ_SIPI  0x10u
-#define VCPU_REQ_TIMER 0x40u /* the local APIC's timer is due */
-#define VCPU_REQ_CLOCK 0x20u /* tell the guest its clock anew */
+#define VCPU_REQ_EVENT   0x1u /* look for an interrupt or NMI to deliver */
+#define VCPU_REQ_LEAVE   0x2u /* leave the CPU: paused, stopped, or another is to run */
+#define VCPU_REQ_RESET   0x4u /* the whole VM is to be reset */
+#define VCPU_REQ_INIT    0x8u
+#define VCPU_REQ_SIPI    0x10u
+#define VCPU_REQ_TIMER   0x40u /* the local APIC's timer is due */
+#define VCPU_REQ_CLOCK   0x20u /* tell the guest its clock anew */
+#define VCPU_REQ_DEVICES 0x80u /* its devices have work left */
 
 /* MSRs that are storage only, saved and restored with the vCPU. */
 #define VCPU_MTRR_VARIABLE 8

@@ -105,6 +105,8 @@ static void set_stopped(struct vm *vm, enum vm_state state)
         loop_release(vm->vcpus[i]);
     }
     board_pause(vm); /* after them: one that saw it running may have set a timer since */
+    if (state == VM_OFF)
+        board_off(vm);
 }
 
 static int refuse(const char **why, const char *reason)

@@ -68,21 +68,33 @@ static bool is_live(const struct virtio *virtio)
     return (virtio->status & (STATUS_DRIVER_OK | STATUS_NEEDS_RESET)) == STATUS_DRIVER_OK;
 }
 
-/* The driver has broken a rule.  Nothing but a reset helps. */
-static void need_reset(struct virtio *virtio)
+static void note_change(struct virtio *virtio)
+{
+    bool live = is_live(virtio);
+
+    if (live == virtio->live)
+        return;
+    virtio->live = live;
+    if (virtio->kind->changed)
+        virtio->kind->changed(virtio->setup.dev, live);
+}
+
+void virtio_need_reset(struct virtio *virtio)
 {
     bool live = is_live(virtio);
 
     virtio->status |= STATUS_NEEDS_RESET;
     if (live)
         tell(virtio, ISR_CONFIG, virtio->config_vector);
+    note_change(virtio);
 }
 
 /* ---- Requests ------------------------------------------------------------------------------- */
 
 /* Takes and answers one, and says what it cost: 1, 0 when there is none, or a negative errno. */
-static int answer_one(struct virtio *virtio, struct virtq *queue, uint32_t *cost)
+static int answer_one(struct virtio *virtio, unsigned int index, uint32_t *cost)
 {
+    struct virtq *queue = &virtio->queues[index];
     struct virtq_chain chain;
     uint32_t written = 0;
     uint64_t size;
@@ -93,7 +105,7 @@ static int answer_one(struct virtio *virtio, struct virtq *queue, uint32_t *cost
         return result;
     size = chain.readable + chain.writable;
     chain.work = 0;
-    result = virtio->kind->request(virtio->setup.dev, &chain, &written);
+    result = virtio->kind->request(virtio->setup.dev, index, &chain, &written);
     if (result == 0)
         result = virtq_give(queue, chain.head, written);
     size -= chain.readable + chain.writable;
@@ -102,13 +114,14 @@ static int answer_one(struct virtio *virtio, struct virtq *queue, uint32_t *cost
 }
 
 /* 1: the credit is used up and there is more. */
-static int answer_all(struct virtio *virtio, struct virtq *queue)
+static int answer_all(struct virtio *virtio, unsigned int index)
 {
+    struct virtq *queue = &virtio->queues[index];
     uint32_t credit = CREDIT, cost;
     int more;
 
     do {
-        more = answer_one(virtio, queue, &cost);
+        more = answer_one(virtio, index, &cost);
         credit -= MIN(credit, cost);
         if (more == 0)
             more = virtq_listen(queue);
@@ -116,27 +129,103 @@ static int answer_all(struct virtio *virtio, struct virtq *queue)
     return more > 0 ? virtq_listen(queue) : more;
 }
 
-static void run_queue(struct virtio *virtio, unsigned int index)
+/* Whether the queue may be used: its areas are where the driver has said. */
+static bool is_usable(const struct virtio *virtio, unsigned int index)
 {
-    struct virtq *queue = &virtio->queues[index];
-    int more, told;
+    return is_live(virtio) && virtio->queues[index].enabled && vpci_is_master(&virtio->pci);
+}
 
-    if (!is_live(virtio) || !queue->enabled || !vpci_is_master(&virtio->pci))
-        return;
-    more = answer_all(virtio, queue);
-    told = virtq_must_tell(queue);
-    if (told > 0)
-        tell(virtio, ISR_QUEUE, virtio->vectors[index]);
-    if (more < 0 || told < 0)
-        need_reset(virtio);
+static bool receives(const struct virtio *virtio, unsigned int index)
+{
+    return virtio->kind->receives >> index & 1;
+}
+
+static void answer_queue(struct virtio *virtio, unsigned int index)
+{
+    int more = answer_all(virtio, index);
+
+    virtio_tell(virtio, index);
+    if (more == -EAGAIN)
+        virtq_untake(&virtio->queues[index], 1);
+    else if (more < 0)
+        virtio_need_reset(virtio);
     else if (more)
         virtio->setup.later(virtio->setup.ctx);
 }
 
-void virtio_work(struct virtio *virtio)
+static void run_queue(struct virtio *virtio, unsigned int index)
+{
+    if (!is_usable(virtio, index))
+        return;
+    if (receives(virtio, index))
+        virtio->kind->refilled(virtio->setup.dev, index);
+    else
+        answer_queue(virtio, index);
+}
+
+static void run_all(struct virtio *virtio)
 {
     for (unsigned int i = 0; i < virtio->kind->queues; i++)
         run_queue(virtio, i);
+}
+
+/* ---- What the device does of itself --------------------------------------------------------- */
+
+bool virtio_take(struct virtio *virtio, unsigned int index, struct virtq_chain *chain)
+{
+    struct virtq *queue = &virtio->queues[index];
+    int result;
+
+    if (!is_usable(virtio, index))
+        return false;
+    do { /* what is made available while the driver is asked to notify is seen */
+        result = virtq_take(queue, chain);
+    } while (result == 0 && (result = virtq_listen(queue)) > 0);
+    if (result < 0)
+        virtio_need_reset(virtio);
+    return result > 0;
+}
+
+void virtio_untake(struct virtio *virtio, unsigned int index, unsigned int count)
+{
+    virtq_untake(&virtio->queues[index], count);
+}
+
+void virtio_give(struct virtio *virtio, unsigned int index, uint16_t head, uint32_t written)
+{
+    if (virtq_give(&virtio->queues[index], head, written) != 0)
+        virtio_need_reset(virtio);
+}
+
+void virtio_tell(struct virtio *virtio, unsigned int index)
+{
+    int told = virtq_must_tell(&virtio->queues[index]);
+
+    if (told > 0)
+        tell(virtio, ISR_QUEUE, virtio->vectors[index]);
+    else if (told < 0)
+        virtio_need_reset(virtio);
+}
+
+void virtio_resume(struct virtio *virtio, unsigned int index)
+{
+    run_queue(virtio, index);
+}
+
+void virtio_set_config(struct virtio *virtio, unsigned int offset, const void *bytes,
+                       unsigned int size)
+{
+    memcpy(&virtio->config[offset], bytes, size);
+    virtio->generation++;
+    if (is_live(virtio))
+        tell(virtio, ISR_CONFIG, virtio->config_vector);
+}
+
+void virtio_work(struct virtio *virtio)
+{
+    spin_lock(virtio->setup.lock);
+    run_all(virtio);
+    spin_unlock(virtio->setup.lock);
 }
 
 /* ---- The common configuration --------------------------------------------------------------- */
@@ -166,6 +255,7 @@ static void fill_common(const struct virtio *virtio, struct common *common)
         .config_vector = virtio->config_vector,
         .queue_count = virtio->kind->queues,
         .status = virtio->status,
+        .generation = virtio->generation,
         .queue_select = virtio->queue_select,
     };
     if (!has_queue(virtio)) /* a size of 0: there is no such queue */
@@ -187,12 +277,20 @@ static void reset(struct virtio *virtio)
     virtio->device_select = virtio->driver_select = 0;
     virtio->queue_select = 0;
     virtio->config_vector = NO_VECTOR;
-    virtio->pci.pending = 0;
+    vpci_forget_interrupts(&virtio->pci);
     for (unsigned int i = 0; i < virtio->kind->queues; i++) {
         virtio->queues[i] =
             (struct virtq){.size = virtio->kind->queue_size, .dma = &virtio->setup.dma};
         virtio->vectors[i] = NO_VECTOR;
     }
+    note_change(virtio);
+}
+
+void virtio_off(struct virtio *virtio)
+{
+    spin_lock(virtio->setup.lock);
+    reset(virtio);
+    spin_unlock(virtio->setup.lock);
 }
 
 /* Bits are only ever added; FEATURES_OK stays off when the choice is not one that was offered. */
@@ -208,9 +306,10 @@ static void write_status(struct virtio *virtio, uint8_t value)
         value &= (uint8_t)~STATUS_FEATURES_OK;
     virtio->status |= value;
     if ((virtio->status & STATUS_DRIVER_OK) && !(virtio->status & STATUS_FEATURES_OK))
-        need_reset(virtio);
-    else if (value & STATUS_DRIVER_OK) /* for what was made available before */
-        virtio_work(virtio);
+        virtio_need_reset(virtio);
+    note_change(virtio);
+    if (value & STATUS_DRIVER_OK) /* for what was made available before */
+        run_all(virtio);
 }
 
 static void write_features(struct virtio *virtio, uint32_t value)
@@ -231,7 +330,7 @@ static uint16_t checked_vector(const struct virtio *virtio, uint64_t value)
 static void enable_queue(struct virtio *virtio, struct virtq *queue)
 {
     if (!(virtio->status & STATUS_FEATURES_OK) || !virtq_is_sound(queue)) {
-        need_reset(virtio);
+        virtio_need_reset(virtio);
         return;
     }
     queue->event_index = virtio->driver_features & VIRTIO_F_EVENT_IDX;
@@ -298,9 +397,8 @@ static uint64_t read_bytes(const void *structure, uint64_t length, uint64_t offs
     return value;
 }
 
-static uint64_t bar_read(void *dev, uint64_t offset, uint8_t size)
+static uint64_t read_register(struct virtio *virtio, uint64_t offset, uint8_t size)
 {
-    struct virtio *virtio = dev;
     struct common common;
     uint8_t isr;
 
@@ -320,14 +418,50 @@ static uint64_t bar_read(void *dev, uint64_t offset, uint8_t size)
     }
 }
 
+static void write_config(struct virtio *virtio, uint64_t offset, uint8_t size, uint64_t value)
+{
+    uint8_t end = virtio->setup.config_size, from = (uint8_t)(end - virtio->kind->config_writable);
+
+    if (offset >= from && offset < end && size <= end - offset)
+        memcpy(&virtio->config[offset], &value, size);
+}
+
+static void write_register(struct virtio *virtio, uint64_t offset, uint8_t size, uint64_t value)
+{
+    switch (offset / BAR_PART * BAR_PART) {
+    case BAR_COMMON:
+        write_common(virtio, offset, size, value);
+        break;
+    case BAR_DEVICE:
+        write_config(virtio, offset - BAR_DEVICE, size, value);
+        break;
+    case BAR_NOTIFY:
+        if (offset - BAR_NOTIFY < virtio->kind->queues * 4ull)
+            run_queue(virtio, (unsigned int)(offset - BAR_NOTIFY) / 4);
+        break;
+    default:
+        break;
+    }
+}
+
+static uint64_t bar_read(void *dev, uint64_t offset, uint8_t size)
+{
+    struct virtio *virtio = dev;
+    uint64_t value;
+
+    spin_lock(virtio->setup.lock);
+    value = read_register(virtio, offset, size);
+    spin_unlock(virtio->setup.lock);
+    return value;
+}
+
 static void bar_write(void *dev, uint64_t offset, uint8_t size, uint64_t value)
 {
     struct virtio *virtio = dev;
 
-    if (offset < BAR_PART)
-        write_common(virtio, offset, size, value);
-    else if (offset - BAR_NOTIFY < virtio->kind->queues * 4ull)
-        run_queue(virtio, (unsigned int)(offset - BAR_NOTIFY) / 4);
+    spin_lock(virtio->setup.lock);
+    write_register(virtio, offset, size, value);
+    spin_unlock(virtio->setup.lock);
 }
 
 /* ---- Making one ----------------------------------------------------------------------------- */

@@ -6,15 +6,17 @@
  *   0000h  common configuration     1000h  ISR status     2000h  the device's configuration
  *   3000h  a doorbell for each queue, 4 bytes             4000h  MSI-X table, 4800h pending bits
  *
- * All functions are called with the VM's lock held.
+ * What happens in the BAR comes with the VM's lock held and takes the device's own lock behind it.
+ * Devices that exchange data share one lock: who holds it may use the queues of all of them.
  */
 #pragma once
 
+#include "hv/spinlock.h"
 #include "hv/util.h"
 #include "hv/vdev/virtq.h"
 #include "hv/vdev/vpci.h"
 
-#define VIRTIO_MAX_QUEUES  2
+#define VIRTIO_MAX_QUEUES  4
 #define VIRTIO_CONFIG_SIZE 64
 
 #define VIRTIO_F_INDIRECT_DESC BIT(28)
@@ -29,17 +31,27 @@ struct virtio_kind {
     uint32_t class; /* PCI's */
     uint16_t queues;
     uint16_t queue_size;
-    /* Answers a request: 0 and how many bytes were written to it, or a negative errno when the
-     * driver has broken a rule. */
-    int (*request)(void *dev, struct virtq_chain *chain, uint32_t *written);
+    uint8_t receives;        /* a bit for each queue whose buffers wait for what will come */
+    uint8_t config_writable; /* the configuration's last bytes that the driver may write */
+    /*
+     * Answers a request: 0 and how many bytes were written to it; -EAGAIN when it cannot be now,
+     * and the queue stands still until virtio_resume(); or another negative errno when the driver
+     * has broken a rule.
+     */
+    int (*request)(void *dev, unsigned int queue, struct virtq_chain *chain, uint32_t *written);
+    /* The driver has given buffers to a queue that receives.  Only called where there is one. */
+    void (*refilled)(void *dev, unsigned int queue);
+    /* The driver is there or has gone, with all that it has negotiated; or a null pointer. */
+    void (*changed)(void *dev, bool live);
 };
 
 /* What a device needs beside its kind. */
 struct virtio_setup {
     void *dev;
     uint64_t features;  /* its own, beside the transport's */
-    const void *config; /* read-only */
+    const void *config; /* as it is at first */
     uint8_t config_size;
+    struct spinlock *lock; /* held when the functions of the kind are called */
     struct dma dma;
     /* There is work left: virtio_work() is to be called soon, outside of any of these functions. */
     void *ctx;
@@ -51,6 +63,8 @@ struct virtio {
     const struct virtio_kind *kind;
     struct virtio_setup setup;
     uint8_t status, isr;
+    uint8_t generation; /* of the configuration */
+    bool live;          /* as changed() was told last */
     uint64_t driver_features;
     uint32_t device_select, driver_select; /* which half of the features is seen */
     uint16_t queue_select;
@@ -60,8 +74,37 @@ struct virtio {
     uint8_t config[VIRTIO_CONFIG_SIZE];
 };
 
-/* As after power on; the caller plugs it into a slot. */
+/* As after power on; the caller plugs it into a slot.  Where it was used before, virtio_off() comes
+ * first. */
 void virtio_init(struct virtio *virtio, const struct virtio_kind *kind,
                  const struct virtio_setup *setup);
-/* Goes on with what was left; later() may be called again. */
+/* As after a reset by its driver: no memory of the guest's is touched any more.  Takes the lock. */
+void virtio_off(struct virtio *virtio);
+/* Goes on with what was left; later() may be called again.  Takes the lock. */
 void virtio_work(struct virtio *virtio);
+
+/* ---- For the device, with its lock held ----------------------------------------------------- */
+
+static inline bool virtio_has(const struct virtio *virtio, uint64_t feature)
+{
+    return virtio->driver_features & feature;
+}
+
+/*
+ * A buffer of a queue that receives: true with a chain to be filled.  False: there is none; then
+ * refilled() will be called.
+ */
+bool virtio_take(struct virtio *virtio, unsigned int queue, struct virtq_chain *chain);
+/* Buffers that were taken last and are not needed after all. */
+void virtio_untake(struct virtio *virtio, unsigned int queue, unsigned int count);
+/* One is full; the driver does not hear of it yet. */
+void virtio_give(struct virtio *virtio, unsigned int queue, uint16_t head, uint32_t written);
+/* The driver hears of what was given to it, when it wants to. */
+void virtio_tell(struct virtio *virtio, unsigned int queue);
+/* The driver has broken a rule of this device's.  Nothing but a reset helps. */
+void virtio_need_reset(struct virtio *virtio);
+/* A queue that stood still since request() returned -EAGAIN goes on. */
+void virtio_resume(struct virtio *virtio, unsigned int queue);
+/* The device's configuration is another now. */
+void virtio_set_config(struct virtio *virtio, unsigned int offset, const void *bytes,
+                       unsigned int size);

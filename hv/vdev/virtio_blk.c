@@ -177,7 +177,7 @@ static int serve(struct virtio_blk *blk, struct virtq_chain *chain, const struct
 }
 
 /* A header to read, a byte for the status to write; between them what the type calls for. */
-static int request(void *dev, struct virtq_chain *chain, uint32_t *written)
+static int request(void *dev, unsigned int queue, struct virtq_chain *chain, uint32_t *written)
 {
     struct header header;
     int status;

@@ -9,7 +9,7 @@
 #define REQUEST_MAX 4096u
 #define FILL_COST   16u /* making a byte takes so much longer than copying one */
 
-static int request(void *dev, struct virtq_chain *chain, uint32_t *written)
+static int request(void *dev, unsigned int queue, struct virtq_chain *chain, uint32_t *written)
 {
     const struct virtio_rng *rng = dev;
     uint32_t wanted = (uint32_t)MIN(chain->writable, REQUEST_MAX);

@@ -144,6 +144,11 @@ int virtq_take(struct virtq *queue, struct virtq_chain *chain)
     return 1;
 }
 
+void virtq_untake(struct virtq *queue, unsigned int count)
+{
+    queue->next = (uint16_t)(queue->next - count);
+}
+
 /* ---- Giving back ---------------------------------------------------------------------------- */
 
 int virtq_give(struct virtq *queue, uint16_t head, uint32_t written)

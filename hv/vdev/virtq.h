@@ -52,6 +52,8 @@ bool virtq_is_sound(const struct virtq *queue);
 
 /* 1 with a chain, 0 without one, or a negative errno. */
 int virtq_take(struct virtq *queue, struct virtq_chain *chain);
+/* So many of the chains that were taken last have not been looked at: they are taken again. */
+void virtq_untake(struct virtq *queue, unsigned int count);
 /* Hands a chain back, with so many bytes written to it from its beginning. */
 int virtq_give(struct virtq *queue, uint16_t head, uint32_t written);
 /* Asks to be notified of what is made available from now on.  1: there is more already. */

@@ -119,11 +119,21 @@ static void send_pending(struct vpci_function *function)
 
 void vpci_interrupt(struct vpci_function *function, unsigned int vector)
 {
-    if (vector >= function->vectors ||
-        !(get16(function, function->msix + MSIX_CONTROL) & MSIX_ENABLE))
+    if (vector >= function->vectors)
         return;
-    function->pending |= (uint32_t)BIT(vector);
-    send_pending(function);
+    spin_lock(&function->lock);
+    if (get16(function, function->msix + MSIX_CONTROL) & MSIX_ENABLE) {
+        function->pending |= (uint32_t)BIT(vector);
+        send_pending(function);
+    }
+    spin_unlock(&function->lock);
+}
+
+void vpci_forget_interrupts(struct vpci_function *function)
+{
+    spin_lock(&function->lock);
+    function->pending = 0;
+    spin_unlock(&function->lock);
 }
 
 /* The table has words; wider accesses are two, and what is not aligned is no access. */
@@ -153,9 +163,11 @@ static void write_table(struct vpci_function *function, uint64_t offset, uint8_t
 {
     if (size < 4 || offset % size)
         return;
+    spin_lock(&function->lock);
     for (unsigned int i = 0; i < size; i += 4)
         write_entry(function, offset + i, (uint32_t)(value >> (8 * i)));
     send_pending(function);
+    spin_unlock(&function->lock);
 }
 
 static uint64_t read_table(const struct vpci_function *function, uint64_t offset, uint8_t size)
@@ -259,12 +271,14 @@ static void config_write(struct vpci *pci, uint64_t address, uint8_t size, uint6
 
     if (!function)
         return;
+    spin_lock(&function->lock);
     for (unsigned int i = 0; i < size && reg + i < VPCI_CONFIG_SIZE; i++) {
         uint8_t mask = function->writable[reg + i], byte = (uint8_t)(value >> (8 * i));
 
         function->config[reg + i] = (uint8_t)((function->config[reg + i] & ~mask) | (byte & mask));
     }
     send_pending(function);
+    spin_unlock(&function->lock);
 }
 
 static uint64_t ecam_read(void *dev, uint64_t offset, uint8_t size)

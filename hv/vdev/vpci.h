@@ -10,14 +10,17 @@
  * A BAR decodes in the window LAYOUT_PCI_BASE and nowhere else, whatever it holds: so it can hide
  * neither RAM nor another device's fixed place.  Of BARs that overlap the lowest slot answers.
  *
- * All functions are called with the VM's lock held, and deliver() is called back under it.
+ * All functions are called with the VM's lock held, but vpci_interrupt() and vpci_is_master(),
+ * which any CPU may call: the lock of a function guards its MSI-X, and deliver() is called back
+ * under it.
  */
 #pragma once
 
+#include "hv/spinlock.h"
 #include "hv/vdev/apic_message.h"
 #include "hv/vdev/vdev.h"
 
-#define VPCI_SLOTS       8
+#define VPCI_SLOTS       16
 #define VPCI_CONFIG_SIZE 256
 #define VPCI_MAX_VECTORS 8
 #define VPCI_PORT_RANGES 2
@@ -40,7 +43,8 @@ struct vpci_function {
     uint64_t (*read)(void *dev, uint64_t offset, uint8_t size); /* of the BAR, but for MSI-X */
     void (*write)(void *dev, uint64_t offset, uint8_t size, uint64_t value);
 
-    uint8_t msix; /* the capability; 0: none */
+    struct spinlock lock; /* of what follows, and of the capability's bits in config[] */
+    uint8_t msix;         /* the capability; 0: none */
     uint8_t vectors;
     uint32_t table, pending_array; /* offsets in the BAR */
     uint32_t entries[VPCI_MAX_VECTORS][4];
@@ -79,6 +83,8 @@ void vpci_plug(struct vpci *pci, unsigned int slot, struct vpci_function *functi
 
 /* No effect while MSI-X is off, or on a vector that does not exist; pending while it is masked. */
 void vpci_interrupt(struct vpci_function *function, unsigned int vector);
+/* What is pending is not sent any more. */
+void vpci_forget_interrupts(struct vpci_function *function);
 /* Whether it may reach memory. */
 bool vpci_is_master(const struct vpci_function *function);
 

@@ -92,6 +92,10 @@ uint64_t fixed_ratio(uint64_t numerator, uint64_t denominator)
     return (uint64_t)(((unsigned __int128)numerator << 32) / denominator);
 }
 
+void board_work(struct vm *vm)
+{
+}
+
 uint64_t board_date_ns(void)
 {
     return 0;

@@ -11,7 +11,7 @@
 
 static unsigned int requests;
 
-static int echo(void *dev, struct virtq_chain *chain, uint32_t *written)
+static int echo(void *dev, unsigned int queue, struct virtq_chain *chain, uint32_t *written)
 {
     uint8_t bytes[256];
     uint64_t size = MIN(MIN(chain->readable, chain->writable), sizeof(bytes));
@@ -491,8 +491,117 @@ static void test_accesses(void)
     CHECK(bar_in(C_STATUS, 1) == 0 && sum != 0, "no access of any width and offset does harm");
 }
 
+/* ---- A device that speaks first ------------------------------------------------------------- */
+
+static unsigned int refills, changes;
+static bool is_full; /* the device takes nothing now */
+static uint8_t swallowed;
+
+static int swallow(void *dev, unsigned int queue, struct virtq_chain *chain, uint32_t *written)
+{
+    if (is_full)
+        return -EAGAIN;
+    requests++;
+    return virtq_pull(chain, &swallowed, 1);
+}
+
+static void note_refill(void *dev, unsigned int queue)
+{
+    refills += queue == 0;
+}
+
+static void note_change(void *dev, bool live)
+{
+    changes = changes * 2 + live;
+}
+
+/* Queue 0 receives, queue 1 sends; the second half of the configuration is the driver's. */
+static const struct virtio_kind line_kind = {.id = 43,
+                                             .class = 0xff0000,
+                                             .queues = 2,
+                                             .queue_size = 256,
+                                             .receives = 1,
+                                             .config_writable = 4,
+                                             .request = swallow,
+                                             .refilled = note_refill,
+                                             .changed = note_change};
+
+static void start_line(void)
+{
+    static const uint8_t config[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+
+    requests = refills = changes = 0;
+    is_full = false;
+    plug(&line_kind, (struct virtio_setup){.config = config, .config_size = sizeof(config)});
+    start_driver(ALL, 8);
+}
+
+static void test_receive(void)
+{
+    struct virtq_chain chain;
+
+    start_line();
+    CHECK(changes == 1, "the device hears that its driver is there");
+    CHECK(!virtio_take(&virtio, 0, &chain), "no buffer yet");
+    descriptor(DESC, 0, DATA, 16, D_WRITE, 0);
+    descriptor(DESC, 1, DATA + 16, 16, D_WRITE, 0);
+    refills = 0;
+    offer(0);
+    offer(1);
+    kick();
+    CHECK(refills == 1 && requests == 0, "buffers that are for what comes are no request");
+    CHECK(virtio_take(&virtio, 0, &chain) && chain.head == 0 && chain.writable == 16, "the first");
+    virtio_untake(&virtio, 0, 1);
+    CHECK(virtio_take(&virtio, 0, &chain) && chain.head == 0, "taken back, it is the next again");
+    CHECK(virtq_push(&chain, "hello", 5) == 0 && used_index() == 0, "filled");
+    virtio_give(&virtio, 0, chain.head, 5);
+    CHECK(used_index() == 1 && used_size(0) == 5 && interrupts[1] == 0, "given, not told");
+    virtio_tell(&virtio, 0);
+    CHECK(interrupts[1] == 1 && get(DATA, 4) == 0x6c6c6568, "told");
+    CHECK(virtio_take(&virtio, 0, &chain) && !virtio_take(&virtio, 0, &chain), "and one more");
+    virtio_off(&virtio);
+    CHECK(changes == 2 && !virtio_take(&virtio, 0, &chain), "nothing when the driver has gone");
+}
+
+static void test_standstill(void)
+{
+    start_line();
+    set_up_queue(1, 8);
+    put(DATA, 0x5a, 1);
+    descriptor(DESC + 0x8000, 0, DATA, 1, 0, 0);
+    put(AVAIL + 0x8000 + 2, 1, 2);
+    is_full = true;
+    bar_out(B_NOTIFY + 4, 4, 0);
+    CHECK(requests == 0 && !needs_reset() && get(USED + 0x8000 + 2, 2) == 0, "it waits");
+    is_full = false;
+    virtio_resume(&virtio, 1);
+    CHECK(requests == 1 && swallowed == 0x5a && get(USED + 0x8000 + 2, 2) == 1, "and goes on");
+}
+
+static void test_config_changes(void)
+{
+    static const uint8_t nine = 9;
+    uint64_t generation;
+
+    start_line();
+    generation = bar_in(0x15, 1);
+    virtio_set_config(&virtio, 1, &nine, 1);
+    CHECK(bar_in(B_DEVICE, 4) == 0x04030901 && bar_in(0x15, 1) != generation && interrupts[0] == 1,
+          "the device changes its configuration, and says so");
+    bar_out(B_DEVICE + 4, 4, 0x44332211);
+    CHECK(bar_in(B_DEVICE + 4, 4) == 0x44332211, "the driver writes its part");
+    bar_out(B_DEVICE + 2, 4, 0);
+    bar_out(B_DEVICE + 6, 4, 0);
+    bar_out(B_DEVICE + 7, 2, 0);
+    bar_out(B_DEVICE + 0xfff, 1, 0);
+    CHECK(bar_in(B_DEVICE, 8) == 0x4433221104030901, "and nothing beside it");
+}
+
 int main(void)
 {
+    test_receive();
+    test_standstill();
+    test_config_changes();
     test_identity();
     test_negotiation();
     test_requests();

@@ -28,6 +28,7 @@
 static uint8_t ram[RAM_SIZE];
 static struct vpci pci;
 static struct virtio virtio;
+static struct spinlock lock;
 static unsigned int interrupts[4]; /* by vector */
 static unsigned int laters;
 static uint16_t ring_size;
@@ -179,6 +180,7 @@ static inline void plug(const struct virtio_kind *kind, struct virtio_setup setu
     setup.dma = (struct dma){
         .read = ram_read, .write = ram_write, .load16 = ram_load16, .store16 = ram_store16};
     setup.later = note_later;
+    setup.lock = &lock;
     memset(ram, 0, sizeof(ram));
     memset(interrupts, 0, sizeof(interrupts));
     laters = 0;

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* A VM's disk: a module, and memory for what is written. */
+#include "hv/board_pci.h"
+
+#include "arch/x86/paging.h"
+#include "boot/boot_info.h"
+#include "hv/config.h"
+#include "hv/errno.h"
+#include "hv/mem.h"
+#include "hv/module.h"
+#include "hv/string.h"
+#include "hv/vm.h"
+
+/* Room for all of the disk, so that no write ever fails for want of it. */
+static int allocate(struct board_pci *pci)
+{
+    uint64_t pages = mem_pages(pci->blk.size);
+    uint64_t map = mem_pages(virtio_blk_words(pci->blk.size) * sizeof(uint64_t));
+    hpa_t memory = mem_alloc(pages + map, PAGE_SIZE);
+
+    if (!memory.value)
+        return -ENOMEM;
+    pci->blk_memory = memory;
+    pci->blk_memory_pages = pages + map;
+    pci->blk.pages = phys_to_virt(memory);
+    pci->blk.copied = phys_to_virt(HPA(memory.value + (pages << PAGE_SHIFT)));
+    return 0;
+}
+
+static int init(struct vm *vm)
+{
+    const struct config_disk *config = &vm->config->disk;
+    const struct boot_module *module = config->file[0] ? module_find(config->file) : NULL;
+    struct virtio_blk *blk = &vm->pci.blk;
+
+    if (!module)
+        return 0;
+    blk->image = phys_to_virt(HPA(module->base));
+    blk->size = module->size;
+    memcpy(blk->serial, config->file, MIN(strlen(config->file), VIRTIO_BLK_ID_SIZE));
+    return config->read_only ? 0 : allocate(&vm->pci);
+}
+
+static void destroy(struct vm *vm)
+{
+    if (vm->pci.blk_memory.value)
+        mem_free(vm->pci.blk_memory, vm->pci.blk_memory_pages);
+}
+
+static bool setup_blk(struct vm *vm, struct virtio_setup *setup)
+{
+    struct virtio_blk *blk = &vm->pci.blk;
+
+    setup->dev = blk;
+    if (!blk->size)
+        return false;
+    setup->features = virtio_blk_describe(blk, &blk->config);
+    setup->config = &blk->config;
+    setup->config_size = sizeof(blk->config);
+    return true;
+}
+
+const struct board_device board_blk = {
+    .kind = &virtio_blk_kind, .init = init, .destroy = destroy, .setup = setup_blk};
