@@ -45,6 +45,7 @@ IMAGE_SRC += $(addprefix drivers/,efi_reset.asm acpi.c acpi_tables.c font.c fram
 # A guest is guest-stubs/NAME.c or guest-stubs/NAME/*, with guest-stubs/lib/* and STUB_SRC_NAME.
 STUB_LIB := $(wildcard guest-stubs/lib/*.c guest-stubs/lib/*.asm)
 STUB_SRC_bench := guest-stubs/smp/trampoline.asm
+STUB_SRC_clock := guest-stubs/smp/cpus.c guest-stubs/smp/trampoline.asm
 STUB_SRC_pv := guest-stubs/smp/cpus.c guest-stubs/smp/trampoline.asm
 STUBS := $(patsubst guest-stubs/%.c,%,$(wildcard guest-stubs/*.c)) \
          $(filter-out lib,$(patsubst guest-stubs/%/,%,$(wildcard guest-stubs/*/)))

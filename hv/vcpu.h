@@ -110,7 +110,7 @@ struct vcpu {
     struct fpu_state fpu;     /* (c) */
     struct vcpu_msrs msrs;    /* (c) */
     uint64_t kvm_system_time; /* (c) MSR_KVM_SYSTEM_TIME_NEW */
-    struct pvclock_time_info kvm_clock; /* (c) what the guest was told last */
+    uint32_t kvm_clock_version; /* (c) of the page that it names */
     struct pv_vcpu pv;
     struct vlapic lapic;
     struct timer lapic_timer;                     /* (c) */

@@ -86,7 +86,7 @@ void vm_init_restart(struct vm *vm)
 
 static void set_running(struct vm *vm)
 {
-    vm->clock_base_ns = time_ns() - vm->clock_stopped_ns;
+    vm->clock_base_ns = tsc_to_ns(vm->clock_tsc - tsc_info.boot);
     vm->state = VM_RUNNING;
     board_resume(vm);
     for (unsigned int i = 0; i < vm->vcpu_count; i++)
@@ -96,13 +96,17 @@ static void set_running(struct vm *vm)
 /* On the boot CPU's main loop only: it waits for the VM's vCPUs on other CPUs. */
 static void set_stopped(struct vm *vm, enum vm_state state)
 {
-    if (vm->state == VM_RUNNING)
-        vm->stopped_tsc = rdtsc();
+    bool ran = vm->state == VM_RUNNING;
+
     vm->clock_stopped_ns = vm_now_ns(vm);
     vm->state = state;
     for (unsigned int i = 0; i < vm->vcpu_count; i++) {
         loop_hold(vm->vcpus[i]); /* it has left its CPU when this returns */
         loop_release(vm->vcpus[i]);
+    }
+    if (ran) { /* not before: they have read their clocks meanwhile */
+        vm->stopped_tsc = rdtsc();
+        vm->clock_stopped_ns = tsc_to_ns(vm->stopped_tsc - tsc_info.boot) - vm->clock_base_ns;
     }
     board_pause(vm); /* after them: one that saw it running may have set a timer since */
     if (state == VM_OFF)
@@ -130,6 +134,7 @@ int vm_start(struct vm *vm, const char **why)
         return error;
     }
     ran_any = true;
+    vm->clock_tsc = rdtsc();
     set_running(vm);
     return 0;
 }
@@ -201,6 +206,7 @@ static void go_on_with_tsc(struct vm *vm)
 {
     uint64_t stood = rdtsc() - vm->stopped_tsc;
 
+    vm->clock_tsc += stood;
     for (unsigned int i = 0; i < vm->vcpu_count; i++) {
         struct vcpu *vcpu = vm->vcpus[i];
 

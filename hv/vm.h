@@ -106,7 +106,8 @@ struct vm {
     bool pic_intr; /* the 8259's output */
 
     /* The guest's clock: vclock = host time - clock_base while running, clock_stopped while not. */
-    uint64_t clock_base_ns;
+    uint64_t clock_tsc;     /* the host's TSC when it was 0; every pause adds its length */
+    uint64_t clock_base_ns; /* the same as host time */
     uint64_t clock_stopped_ns;
     uint64_t stopped_tsc; /* the host's when it was last paused */
 

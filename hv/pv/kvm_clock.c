@@ -23,18 +23,12 @@ void kvm_clock_scale(uint64_t tsc_hz, uint32_t *mul, int8_t *shift)
     *mul = (uint32_t)fixed_ratio(NS_PER_S, tsc_hz); /* below 2^32, for 1 GHz < tsc_hz */
 }
 
-static uint64_t scaled(const struct pvclock_time_info *info, uint64_t ticks)
-{
-    ticks = info->tsc_shift < 0 ? ticks >> -info->tsc_shift : ticks << info->tsc_shift;
-    return fixed_multiply(ticks, info->tsc_to_system_mul);
-}
-
 /* The version is odd while the rest is in flux, so that a reader on another vCPU tries again. */
 static void publish(struct vcpu *vcpu, struct pvclock_time_info *info)
 {
     gpa_t gpa = GPA(vcpu->kvm_system_time & ~(uint64_t)KVM_SYSTEM_TIME_ENABLE);
 
-    info->version = vcpu->kvm_clock.version + 1;
+    info->version++;
     guest_mem_write(vcpu->vm, gpa, &info->version, sizeof(info->version));
     __atomic_thread_fence(__ATOMIC_RELEASE);
     guest_mem_write(vcpu->vm, GPA(gpa.value + sizeof(uint32_t)), &info->pad0,
@@ -42,26 +36,24 @@ static void publish(struct vcpu *vcpu, struct pvclock_time_info *info)
     __atomic_thread_fence(__ATOMIC_RELEASE);
     info->version++;
     guest_mem_write(vcpu->vm, gpa, &info->version, sizeof(info->version));
-    vcpu->kvm_clock = *info;
+    vcpu->kvm_clock_version = info->version;
 }
 
+/*
+ * All vCPUs have the same line through the same point, when the clock was 0, with only their own
+ * TSC's offset in it: so what one has read no other reads again, whatever was rounded.
+ */
 void kvm_clock_update(struct vcpu *vcpu)
 {
-    struct pvclock_time_info info = {.flags = tsc_info.invariant ? PVCLOCK_TSC_STABLE : 0};
-    const struct pvclock_time_info *old = &vcpu->kvm_clock;
+    struct pvclock_time_info info = {
+        .flags = tsc_info.invariant ? PVCLOCK_TSC_STABLE : 0,
+        .version = vcpu->kvm_clock_version,
+        .tsc_timestamp = vcpu->vm->clock_tsc + vcpu->tsc_offset,
+    };
 
     if (!(vcpu->kvm_system_time & KVM_SYSTEM_TIME_ENABLE))
         return;
     kvm_clock_scale(tsc_hz(), &info.tsc_to_system_mul, &info.tsc_shift);
-    info.tsc_timestamp = vcpu_guest_tsc(vcpu);
-    info.system_time = vm_now_ns(vcpu->vm);
-    /* The guest's arithmetic has fewer bits than the host's: what it may have read already is never
-     * taken back. */
-    if (old->version && vcpu->vm->state == VM_RUNNING && info.tsc_timestamp >= old->tsc_timestamp &&
-        info.tsc_timestamp - old->tsc_timestamp < tsc_hz())
-        info.system_time =
-            MAX(info.system_time,
-                old->system_time + scaled(old, info.tsc_timestamp - old->tsc_timestamp));
     publish(vcpu, &info);
 }
 

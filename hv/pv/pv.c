@@ -5,7 +5,7 @@
 void pv_reset(struct vcpu *vcpu)
 {
     vcpu->kvm_system_time = 0;
-    vcpu->kvm_clock = (struct pvclock_time_info){0};
+    vcpu->kvm_clock_version = 0;
     vcpu->pv = (struct pv_vcpu){.poll_control = KVM_POLL_ENABLE};
 }
 
