@@ -27,6 +27,7 @@
 struct boot_info;
 struct guest_config;
 struct host_config;
+struct pair;
 struct vcpu;
 
 #define VM_MAX       64
@@ -84,6 +85,9 @@ struct vm {
 
     unsigned int vcpu_count;
     struct vcpu *vcpus[VM_MAX_VCPUS];
+
+    struct pair *pair; /* what it has in common with another VM */
+    uint8_t side;      /* which half of that is its own */
 
     /* Everything below is serialised by lock, for accesses come from all vCPUs, timers and the
      * console. */
