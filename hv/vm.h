@@ -73,7 +73,7 @@ struct vm {
     uint64_t restart_delay_ns; /* the next one */
     bool ran;                  /* its memory is not fresh any more */
 
-    struct slat slat;
+    struct slat slat;         /* changed with the lock held, except while no vCPU can run */
     hpa_t slat_pool;          /* the pages of its tables */
     uint64_t slat_pool_pages; /* how many */
     unsigned int run_count;
