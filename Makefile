@@ -28,7 +28,7 @@ IMAGE_SRC += $(addprefix arch/vmx/,enter.asm caps.c decode.c dump.c ept.c fast.c
 IMAGE_SRC += $(addprefix arch/svm/,enter.asm caps.c decode.c fast.c inject.c npt.c svm.c vmcb.c)
 IMAGE_SRC += $(addprefix hv/,backend.c board.c bus.c config.c config_key.c console.c console_irq.c console_mirror.c \
             emul_cpuid.c emul_cr.c emul_exception.c emul_io.c emul_mem.c emul_mov.c emul_msr.c exit.c \
-            guest_mem.c heap.c host.c insn.c insn_exec.c intr.c layout.c log.c loop.c main.c mem.c module.c \
+            guest_mem.c heap.c host.c insn.c insn_exec.c intr.c layout.c log.c loop.c main.c mem.c module.c pair.c \
             panic.c printf.c sched.c scrollback.c slat.c string.c symbols.c timer.c trace.c vcpu.c vm.c \
             vm_boot.c vm_memory.c vm_table.c)
 IMAGE_SRC += $(addprefix hv/load/,acpi.c elf.c flat.c linux.c load.c multiboot.c pvh.c)
@@ -36,7 +36,7 @@ IMAGE_SRC += $(addprefix hv/vdev/,vcmos.c vcmos_date.c vfwcfg.c vi8042.c vioapic
             vlapic_timer.c vpic.c vpit.c vpm.c vtestdev.c vuart.c)
 IMAGE_SRC += $(addprefix hv/,board_blk.c board_pci.c board_rng.c entropy.c random.c)
 IMAGE_SRC += $(addprefix hv/vdev/,virtio.c virtio_blk.c virtio_rng.c virtq.c vpci.c)
-IMAGE_SRC += $(addprefix hv/pv/,kvm.c kvm_clock.c kvm_eoi.c kvm_steal.c mica.c pv.c)
+IMAGE_SRC += $(addprefix hv/pv/,kvm.c kvm_clock.c kvm_eoi.c kvm_steal.c mica.c event.c pv.c)
 IMAGE_SRC += $(addprefix hv/monitor/,commands_host.c commands_inspect.c commands_sched.c \
             commands_vm.c json.c line.c monitor.c top.c)
 IMAGE_SRC += $(addprefix drivers/,efi_reset.asm acpi.c acpi_tables.c font.c framebuffer.c hpet.c i8259.c ioapic.c pci.c \
@@ -46,6 +46,7 @@ IMAGE_SRC += $(addprefix drivers/,efi_reset.asm acpi.c acpi_tables.c font.c fram
 STUB_LIB := $(wildcard guest-stubs/lib/*.c guest-stubs/lib/*.asm)
 STUB_SRC_bench := guest-stubs/smp/trampoline.asm
 STUB_SRC_clock := guest-stubs/smp/cpus.c guest-stubs/smp/trampoline.asm
+STUB_SRC_share := guest-stubs/smp/cpus.c guest-stubs/smp/trampoline.asm
 STUB_SRC_pv := guest-stubs/smp/cpus.c guest-stubs/smp/trampoline.asm
 STUBS := $(patsubst guest-stubs/%.c,%,$(wildcard guest-stubs/*.c)) \
          $(filter-out lib,$(patsubst guest-stubs/%/,%,$(wildcard guest-stubs/*/)))
@@ -146,6 +147,8 @@ HOST_TESTS += intr
 HOST_SRC_intr := $(CORE_SRC)
 HOST_TESTS += pv
 HOST_SRC_pv := $(CORE_SRC)
+HOST_TESTS += event
+HOST_SRC_event := $(CORE_SRC) hv/pair.c
 HOST_TESTS += emul_cpuid
 HOST_SRC_emul_cpuid := $(CORE_SRC)
 HOST_TESTS += emul_msr
@@ -174,6 +177,7 @@ HOST_TESTS += virtio_dev
 HOST_SRC_virtio_dev := $(VIRTIO_SRC)
 
 HOST_FUZZ += virtio
+HOST_FUZZ += event
 HOST_FUZZ += guest_mem
 HOST_FUZZ += insn
 HOST_FUZZ += config

@@ -152,8 +152,8 @@ struct backend {
                        const uint64_t pdptes[4]); /* PAE paging; empty where the CPU walks itself */
     void (*set_tsc_offset)(struct vcpu *vcpu, uint64_t offset); /* guest TSC = host TSC + offset */
     void (*flush_guest_tlb)(struct vcpu *vcpu);                 /* at the next entry */
-    void (*slat_flush)(
-        struct vm *vm); /* nothing stale after each vCPU's next entry; the caller kicks */
+    void (*slat_flush)(struct vm *vm); /* nothing stale after each vCPU's next entry from the run
+                                          loop; see vm_memory_flush() */
     const struct apic_assist *apic;
     void (*dump)(struct vcpu *vcpu); /* the VMCS or VMCB to the log, in the manual's order */
 };

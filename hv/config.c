@@ -394,6 +394,37 @@ static unsigned int check_disk(struct guest_config *guest, const struct config_m
     return 1;
 }
 
+/* A pair is one when each names the other, and the same size. */
+static unsigned int check_share(struct config *config, struct guest_config *guest,
+                                const struct config_sink *sink)
+{
+    const struct text name = {guest->share.name, strlen(guest->share.name)};
+    const struct guest_config *other = find_guest(config, name);
+    char found[FOUND_SIZE];
+
+    if (name.size == 0)
+        return 0;
+    if (other == NULL)
+        config_refuse(guest, "share", sink, "expected a guest of this file; there is no [guest %s]",
+                      quote(name, found));
+    else if (other == guest)
+        config_refuse(guest, "share", sink, "expected another guest than [guest %s] itself",
+                      guest->name);
+    else if (strcmp(other->share.name, guest->name) != 0)
+        config_refuse(guest, "share", sink,
+                      "expected that [guest %s] at line %u names this one too, share = %s, %lluK",
+                      other->name, other->line, guest->name,
+                      (unsigned long long)(guest->share.size / KIB(1)));
+    else if (other->share.size != guest->share.size)
+        config_refuse(guest, "share", sink, "expected %lluK, as at line %u; found %lluK",
+                      (unsigned long long)(other->share.size / KIB(1)),
+                      guest_key_line(other, "share"),
+                      (unsigned long long)(guest->share.size / KIB(1)));
+    else
+        return 0;
+    return 1;
+}
+
 unsigned int config_check(struct config *config, const struct config_machine *machine,
                           const struct config_sink *sink)
 {
@@ -406,6 +437,7 @@ unsigned int config_check(struct config *config, const struct config_machine *ma
         errors += check_file(guest, "kernel", guest->kernel, machine, sink);
         errors += check_file(guest, "initrd", guest->initrd, machine, sink);
         errors += check_disk(guest, machine, sink);
+        errors += check_share(config, guest, sink);
         if (guest->memory > machine->memory) {
             config_refuse(guest, "memory", sink,
                           "expected at most the %lluM that this machine has free",

@@ -46,12 +46,19 @@ struct config_disk {
     bool read_only;              /* else what is written is kept while the guest exists */
 };
 
+/* What it has in common with another guest, whose section must say the same of this one. */
+struct config_share {
+    char name[CONFIG_NAME_SIZE]; /* "": with nobody */
+    uint64_t size;               /* of the shared memory: a power of two */
+};
+
 struct guest_config {
     char name[CONFIG_NAME_SIZE];
     char kernel[CONFIG_FILE_SIZE];
     char initrd[CONFIG_FILE_SIZE]; /* "": none */
     char cmdline[CONFIG_CMDLINE_SIZE];
     struct config_disk disk;
+    struct config_share share;
     uint64_t memory; /* bytes, whole pages */
     uint32_t vcpus;
     uint64_t cpus[CONFIG_MAX_CPUS / 64]; /* a bit for each physical CPU that it may use */
@@ -107,6 +114,7 @@ enum config_kind {
     CONFIG_TEXT,
     CONFIG_CPU_LIST,
     CONFIG_DISK,
+    CONFIG_SHARE,
 };
 
 struct config_key {

@@ -49,6 +49,8 @@ const struct config_key config_keys[] = {
      .help = "the kernel's command line; default empty"},
     {GUEST(disk), .name = "disk", .kind = CONFIG_DISK, .max = CONFIG_FILE_SIZE,
      .help = "an image as its disk, read-only or by default copied on writing; default none"},
+    {GUEST(share), .name = "share", .kind = CONFIG_SHARE, RANGE(PAGE_SIZE, LAYOUT_SHARE_MAX),
+     .help = "a guest that names this one too, and how much memory they share; default none"},
     {GUEST(memory), .name = "memory", .kind = CONFIG_SIZE, RANGE(LAYOUT_MEMORY_MIN, LAYOUT_MEMORY_MAX),
      .help = "its RAM; required"},
     {GUEST(vcpus), .name = "vcpus", .kind = CONFIG_NUMBER, RANGE(1, LAYOUT_MAX_VCPUS),
@@ -211,22 +213,48 @@ static bool parse_file_name(const struct config_key *key, struct text value, cha
     return parse_text(key, value, field);
 }
 
+/* What stands before the first comma; value becomes what stands behind it.  Without a comma there
+ * is nothing behind, and value stays. */
+static struct text take_first(struct text *value)
+{
+    for (size_t i = 0; i < value->size; i++) {
+        if (value->at[i] == ',') {
+            struct text first = trim((struct text){value->at, i});
+
+            *value = trim((struct text){value->at + i + 1, value->size - i - 1});
+            return first;
+        }
+    }
+    return *value;
+}
+
 /* "FILE", or "FILE, ro", or "FILE, cow". */
 static bool parse_disk(const struct config_key *key, struct text value, struct config_disk *field)
 {
-    struct text file = value, mode = {"cow", 3};
+    struct text mode = value, file = take_first(&mode);
 
-    for (size_t i = 0; i < value.size && file.size == value.size; i++) {
-        if (value.at[i] == ',') {
-            file = trim((struct text){value.at, i});
-            mode = trim((struct text){value.at + i + 1, value.size - i - 1});
-        }
-    }
+    if (file.size == value.size)
+        mode = (struct text){"cow", 3};
     if (!text_is(mode, "ro") && !text_is(mode, "cow"))
         return false;
     if (!parse_file_name(key, file, field->file))
         return false;
     field->read_only = text_is(mode, "ro");
+    return true;
+}
+
+/* "NAME, SIZE". */
+static bool parse_share(const struct config_key *key, struct text value, struct config_share *field)
+{
+    struct text rest = value, name = take_first(&rest);
+    uint64_t size;
+
+    if (name.size == 0 || name.size >= CONFIG_NAME_SIZE || name.size == value.size)
+        return false;
+    if (!parse_size(key, rest, &size) || (size & (size - 1)) != 0)
+        return false;
+    memcpy(field->name, name.at, name.size);
+    field->size = size;
     return true;
 }
 
@@ -292,6 +320,8 @@ bool config_parse_value(const struct config_key *key, struct text value, void *f
         return parse_cpu_list(key, value, field);
     case CONFIG_DISK:
         return parse_disk(key, value, field);
+    case CONFIG_SHARE:
+        return parse_share(key, value, field);
     }
     return false;
 }
@@ -345,6 +375,11 @@ void config_describe(const struct config_key *key, char *buffer, size_t size)
                    "the name of a file beside " CONFIG_FILE
                    ", at most %llu characters, then perhaps \", ro\" or \", cow\"",
                    max - 1);
+        break;
+    case CONFIG_SHARE:
+        str_format(buffer, size,
+                   "another guest and a size from %lluK to %lluM, a power of two, such as two, 4M",
+                   min / KIB(1), max / MIB(1));
         break;
     }
 }

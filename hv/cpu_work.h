@@ -20,6 +20,7 @@ struct vcpu;
 #define WORK_SCHED   0x4u  /* who runs is to be decided anew */
 #define WORK_UNLOAD  0x8u  /* the loaded vCPU is wanted elsewhere */
 #define WORK_VM      0x10u /* a VM has ended or asks for a reset; boot CPU only */
+#define WORK_PASS    0x20u /* only to be taken: see loop_quiesce() */
 
 /* Fields: (c) only on this CPU, [q] under queue_lock, [t] under timer_lock. */
 struct hv_cpu {

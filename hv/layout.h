@@ -80,6 +80,7 @@
 #define LAYOUT_MEMORY_MIN MIB(4)
 #define LAYOUT_MEMORY_MAX GIB(512)
 #define LAYOUT_MAX_VCPUS  32
+#define LAYOUT_SHARE_MAX  MIB(256) /* half of the PCI window, and aligned to its size there */
 #define LAYOUT_HIGH_BASE  GIB(4)
 
 enum layout_type {

@@ -286,6 +286,20 @@ void loop_release(struct vcpu *vcpu)
         loop_wake(vcpu);
 }
 
+void loop_quiesce(void)
+{
+    struct cpu *self = this_cpu();
+
+    ASSERT(self->index == 0 && !self->hv->running);
+    if (self->vcpu) /* a CPU that waits for it would not come by */
+        vcpu_unload(self->vcpu);
+    for (unsigned int i = 1; i < cpu_count; i++)
+        loop_post(cpu_by_index(i), WORK_PASS);
+    for (unsigned int i = 1; i < cpu_count; i++)
+        while (__atomic_load_n(&cpu_by_index(i)->shared.work, __ATOMIC_ACQUIRE) & WORK_PASS)
+            cpu_relax();
+}
+
 /* The vCPU has left the CPU: does it want to go on? */
 static bool wants_to_run(const struct vcpu *vcpu)
 {

@@ -47,6 +47,13 @@ void loop_timer_cancel(struct timer *timer);
  * its firing takes. */
 void loop_timer_stop(struct timer *timer);
 
+/*
+ * Waits until every other CPU has been in its main loop: none of them is in a guest any more that
+ * it had entered before, or in a handler, with what that had looked up.  From the boot CPU's main
+ * loop only, without a lock.
+ */
+void loop_quiesce(void);
+
 /* Work for a CPU's main loop, WORK_* of cpu_work.h. */
 void loop_post(struct cpu *cpu, uint32_t work);
 

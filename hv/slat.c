@@ -62,58 +62,51 @@ void slat_init(struct slat *slat, const struct slat_format *format, hpa_t pages,
     slat->root = pool_take(&slat->pool);
 }
 
-/* Replace a large leaf by a table of leaves one level below that say the same. */
-static int split(struct slat *slat, uint64_t *entry, unsigned int level)
+/* CPUs and others that look up may walk the tables meanwhile: each entry changes in one piece. */
+static void set_entry(uint64_t *entry, uint64_t value)
+{
+    __atomic_store_n(entry, value, __ATOMIC_RELEASE);
+}
+
+/* A table in the place of an absent entry, or of a large leaf, one level below which it says the
+ * same. */
+static int descend(struct slat *slat, uint64_t *entry, unsigned int level)
 {
     const struct slat_format *format = slat->format;
     uint64_t table = pool_take(&slat->pool);
 
     if (!table)
         return -ENOMEM;
-    for (unsigned int i = 0; i < 512; i++)
+    for (unsigned int i = 0; format->is_present(*entry) && i < 512; i++)
         table_at(table)[i] = format->make_leaf(format->address(*entry) + i * size_at(level - 1),
                                                level - 1, format->flags(*entry));
-    *entry = format->make_table(table);
+    set_entry(entry, format->make_table(table));
     return 0;
 }
 
-/* The entry for gpa at `level`, with the tables above it made. */
-static int entry_for(struct slat *slat, uint64_t gpa, unsigned int level, uint64_t **out)
+/*
+ * The entry for gpa at *level, with the tables above it made; or further down where a table stands
+ * already, with *level as there is: a table is never taken away, for a CPU may still walk it.
+ */
+static int entry_for(struct slat *slat, uint64_t gpa, unsigned int *level, uint64_t **out)
 {
     const struct slat_format *format = slat->format;
     uint64_t *table = table_at(slat->root);
 
-    for (unsigned int at = TOP_LEVEL; at > level; at--) {
+    for (unsigned int at = TOP_LEVEL;; at--) {
         uint64_t *entry = &table[index_at(gpa, at)];
+        bool present = format->is_present(*entry);
+        bool is_table = present && !format->is_leaf(*entry, at);
 
-        if (!format->is_present(*entry)) {
-            uint64_t page = pool_take(&slat->pool);
-
-            if (!page)
-                return -ENOMEM;
-            *entry = format->make_table(page);
-        } else if (format->is_leaf(*entry, at) && split(slat, entry, at) != 0) {
-            return -ENOMEM;
+        if (at <= *level && !is_table) {
+            *level = at;
+            *out = entry;
+            return 0;
         }
+        if (!is_table && descend(slat, entry, at) != 0)
+            return -ENOMEM;
         table = table_at(format->address(*entry));
     }
-    *out = &table[index_at(gpa, level)];
-    return 0;
-}
-
-/* Give a table and all below it back to the pool. */
-static void free_tables(struct slat *slat, uint64_t entry, unsigned int level)
-{
-    const struct slat_format *format = slat->format;
-    uint64_t table;
-
-    if (!format->is_present(entry) || format->is_leaf(entry, level))
-        return;
-    table = format->address(entry);
-    for (unsigned int i = 0; level > 2 && i < 512; i++)
-        free_tables(slat, table_at(table)[i], level - 1);
-    memset(table_at(table), 0, PAGE_SIZE);
-    pool_put(&slat->pool, table);
 }
 
 static unsigned int best_level(const struct slat *slat, uint64_t gpa, uint64_t hpa, uint64_t size)
@@ -132,7 +125,7 @@ struct slat_entry slat_lookup(const struct slat *slat, gpa_t gpa)
     uint64_t *table = table_at(slat->root);
 
     for (unsigned int level = TOP_LEVEL;; level--) {
-        uint64_t entry = table[index_at(gpa.value, level)];
+        uint64_t entry = __atomic_load_n(&table[index_at(gpa.value, level)], __ATOMIC_ACQUIRE);
         bool present = format->is_present(entry);
 
         if (level == 1 || !present || format->is_leaf(entry, level))
@@ -166,10 +159,9 @@ static int set_range(struct slat *slat, uint64_t gpa, uint64_t hpa, uint64_t siz
             size -= absent;
             continue;
         }
-        if (entry_for(slat, gpa, level, &entry) != 0)
+        if (entry_for(slat, gpa, &level, &entry) != 0)
             return -ENOMEM;
-        free_tables(slat, *entry, level);
-        *entry = flags ? format->make_leaf(hpa, level, flags) : 0;
+        set_entry(entry, flags ? format->make_leaf(hpa, level, flags) : 0);
         gpa += size_at(level);
         hpa += size_at(level);
         size -= size_at(level);

@@ -2,7 +2,9 @@
 /*
  * Second-level address translation: one walker over two formats (EPT, NPT).  A format is a handful
  * of pure functions on integers.  Table pages come from the pool that the VM was given at its
- * creation, so that nothing here fails for want of memory.
+ * creation, so that nothing here fails for want of memory, and stay where they are needed first.
+ *
+ * Mapping and unmapping are serialised by the caller; looking up is not, nor is a CPU's walk.
  */
 #pragma once
 
@@ -55,8 +57,8 @@ uint64_t slat_pages_needed(uint64_t size, unsigned int ranges);
 /* Give `count` zeroed pages to the pool, then start with an empty root. */
 void slat_init(struct slat *slat, const struct slat_format *format, hpa_t pages, uint64_t count);
 
-/* Map with the largest leaves that alignment allows; leaves in the first 2 MiB are 4 KiB.  Replaces
- * what stood there.  0 or -ENOMEM. */
+/* Map with the largest leaves that alignment, and the tables that are there, allow; leaves in the
+ * first 2 MiB are 4 KiB.  Replaces what stood there.  0 or -ENOMEM. */
 int slat_map(struct slat *slat, gpa_t gpa, hpa_t hpa, uint64_t size, unsigned int flags);
 int slat_unmap(struct slat *slat, gpa_t gpa, uint64_t size);
 struct slat_entry slat_lookup(const struct slat *slat, gpa_t gpa);

@@ -54,9 +54,10 @@ enum vcpu_state {
 #define VCPU_REQ_RESET   0x4u /* the whole VM is to be reset */
 #define VCPU_REQ_INIT    0x8u
 #define VCPU_REQ_SIPI    0x10u
-#define VCPU_REQ_TIMER   0x40u /* the local APIC's timer is due */
-#define VCPU_REQ_CLOCK   0x20u /* tell the guest its clock anew */
-#define VCPU_REQ_DEVICES 0x80u /* its devices have work left */
+#define VCPU_REQ_TIMER   0x40u  /* the local APIC's timer is due */
+#define VCPU_REQ_CLOCK   0x20u  /* tell the guest its clock anew */
+#define VCPU_REQ_DEVICES 0x80u  /* its devices have work left */
+#define VCPU_REQ_FLUSH   0x100u /* leave the short path: see vm_memory_flush() */
 
 /* MSRs that are storage only, saved and restored with the vCPU. */
 #define VCPU_MTRR_VARIABLE 8

@@ -12,6 +12,7 @@
 #include "hv/board.h"
 #include "hv/main.h"
 #include "hv/printf.h"
+#include "hv/pv/pv.h"
 #include "hv/loop.h"
 #include "hv/vcpu.h"
 #include "hv/vm_boot.h"
@@ -109,8 +110,10 @@ static void set_stopped(struct vm *vm, enum vm_state state)
         vm->clock_stopped_ns = tsc_to_ns(vm->stopped_tsc - tsc_info.boot) - vm->clock_base_ns;
     }
     board_pause(vm); /* after them: one that saw it running may have set a timer since */
-    if (state == VM_OFF)
+    if (state == VM_OFF) {
         board_off(vm);
+        event_close_all(vm);
+    }
 }
 
 static int refuse(const char **why, const char *reason)

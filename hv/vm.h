@@ -27,6 +27,7 @@
 struct boot_info;
 struct guest_config;
 struct host_config;
+struct pair;
 struct vcpu;
 
 #define VM_MAX       64
@@ -72,7 +73,7 @@ struct vm {
     uint64_t restart_delay_ns; /* the next one */
     bool ran;                  /* its memory is not fresh any more */
 
-    struct slat slat;
+    struct slat slat;         /* changed with the lock held, except while no vCPU can run */
     hpa_t slat_pool;          /* the pages of its tables */
     uint64_t slat_pool_pages; /* how many */
     unsigned int run_count;
@@ -84,6 +85,9 @@ struct vm {
 
     unsigned int vcpu_count;
     struct vcpu *vcpus[VM_MAX_VCPUS];
+
+    struct pair *pair; /* what it has in common with another VM */
+    uint8_t side;      /* which half of that is its own */
 
     /* Everything below is serialised by lock, for accesses come from all vCPUs, timers and the
      * console. */

@@ -13,6 +13,7 @@
 #include "hv/load/load.h"
 #include "hv/log.h"
 #include "hv/module.h"
+#include "hv/pair.h"
 #include "hv/printf.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -106,6 +107,7 @@ int vm_boot_up(struct vm *vm)
     int status;
 
     vm_memory_zero(vm);
+    pair_start(vm);
     status = load(vm, &entry, &error);
     if (status) {
         str_format(vm->ended, sizeof(vm->ended), "%s", error.reason);

@@ -9,6 +9,7 @@
 #include "hv/guest_mem.h"
 #include "hv/layout.h"
 #include "hv/mem.h"
+#include "hv/vcpu.h"
 #include "hv/vm.h"
 
 /* Where byte `offset` of the VM's memory is seen by the guest. */
@@ -134,4 +135,11 @@ void vm_memory_zero(struct vm *vm)
         return;
     for (unsigned int i = 0; i < vm->slot_count; i++)
         guest_mem_zero(vm, vm->slots[i].gpa, vm->slots[i].size);
+}
+
+void vm_memory_flush(struct vm *vm)
+{
+    backend->slat_flush(vm);
+    for (unsigned int i = 0; i < vm->vcpu_count; i++)
+        vcpu_request(vm->vcpus[i], VCPU_REQ_FLUSH);
 }

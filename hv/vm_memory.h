@@ -11,3 +11,10 @@ int vm_memory_create(struct vm *vm);
 void vm_memory_free(struct vm *vm);
 /* As fresh as after a power cycle. */
 void vm_memory_zero(struct vm *vm);
+/*
+ * After mappings were taken away or narrowed, with what serialises that: each vCPU's next entry
+ * starts without any translation of before.  Those that are in the guest leave it, but use the old
+ * ones until they have: before a page is put to another use, loop_quiesce() is due too.  Any CPU,
+ * handlers included.
+ */
+void vm_memory_flush(struct vm *vm);

@@ -14,6 +14,7 @@
 #include "hv/loop.h"
 #include "hv/mem.h"
 #include "hv/module.h"
+#include "hv/pair.h"
 #include "hv/printf.h"
 #include "hv/string.h"
 #include "hv/vcpu.h"
@@ -168,6 +169,8 @@ static int create_parts(struct vm *vm, struct refusal *why)
     int error = vm_memory_create(vm);
 
     if (!error)
+        error = pair_join(vm, vm_find(vm->config->share.name));
+    if (!error)
         error = backend->vm_create(vm);
     for (unsigned int i = 0; !error && i < vm->config->vcpus; i++) {
         vm->vcpus[i] = vcpu_create(vm, i);
@@ -190,6 +193,7 @@ static void free_parts(struct vm *vm)
         vcpu_destroy(vm->vcpus[i]);
     if (vm->backend)
         backend->vm_destroy(vm);
+    pair_leave(vm);
     vm_memory_free(vm);
     mem_free(virt_to_phys(vm), mem_pages(sizeof(*vm)));
 }

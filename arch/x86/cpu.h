@@ -210,12 +210,13 @@ static inline void cpu_wait_for_work(struct cpu *cpu)
     cpu_away_end(cpu);
 }
 
-/* The work bits that were set, taken and cleared. */
+/* The work bits that were set, taken and cleared: whoever sees them cleared sees what the CPU has
+ * done before. */
 static inline uint32_t cpu_take_work(struct cpu *cpu)
 {
     if (!__atomic_load_n(&cpu->shared.work, __ATOMIC_RELAXED))
         return 0;
-    return __atomic_exchange_n(&cpu->shared.work, 0, __ATOMIC_ACQUIRE);
+    return __atomic_exchange_n(&cpu->shared.work, 0, __ATOMIC_ACQ_REL);
 }
 
 static inline void cpu_post_work(struct cpu *cpu, uint32_t bits)

@@ -62,7 +62,7 @@ static int64_t shutdown(struct vcpu *vcpu)
     return 0;
 }
 
-static int64_t (*const calls[MICA_CALL_COUNT])(struct vcpu *) = {
+static int64_t (*const calls[MICA_CALL_EVENT_CREATE])(struct vcpu *) = {
     [MICA_CALL_VERSION] = version,
     [MICA_CALL_FEATURES] = features,
     [MICA_CALL_CONSOLE_WRITE] = write_console,
@@ -79,5 +79,7 @@ uint32_t mica_features(void)
 
 int64_t mica_call(struct vcpu *vcpu, uint64_t index)
 {
-    return index < MICA_CALL_COUNT ? calls[index](vcpu) : -MICA_ENOSYS;
+    if (index >= MICA_CALL_COUNT)
+        return -MICA_ENOSYS;
+    return index < ARRAY_SIZE(calls) ? calls[index](vcpu) : event_call(vcpu, (enum mica_call)index);
 }

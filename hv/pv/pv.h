@@ -76,3 +76,10 @@ static inline void kvm_eoi_sync(struct vcpu *vcpu)
 
 uint32_t mica_features(void);
 int64_t mica_call(struct vcpu *vcpu, uint64_t index);
+
+/* ---- event.c -------------------------------------------------------------------------------- */
+
+/* MICA_CALL_EVENT_CREATE and the following. */
+int64_t event_call(struct vcpu *vcpu, enum mica_call call);
+/* The VM has stopped: its ends of event channels are gone, and who is at the others is told. */
+void event_close_all(struct vm *vm);

@@ -16,6 +16,7 @@
 #include "hv/log.h"
 #include "hv/loop.h"
 #include "hv/mem.h"
+#include "hv/pair.h"
 #include "hv/panic.h"
 
 #include <signal.h>
@@ -351,6 +352,7 @@ void fake_code(uint64_t gpa, const void *bytes, unsigned int count)
 void fake_start(unsigned int vcpu_count)
 {
     static const struct guest_config config = {.name = "fake"};
+    static struct pair pair;
 
     cpuid_init();
     if (!fake_ram)
@@ -362,6 +364,9 @@ void fake_start(unsigned int vcpu_count)
     fake.fpu_mask = XCR0_X87 | XCR0_SSE | XCR0_AVX;
     fake.now_ns = 1000;
     fake_add_slot(0, fake_ram, FAKE_LOW_RAM);
+    memset(&pair, 0, sizeof(pair));
+    pair.halves[0].vm = &fake_vm;
+    fake_vm.pair = &pair;
     fake_vm.state = VM_RUNNING;
     fake_vm.config = &config;
     fake_vm.vcpu_count = vcpu_count;

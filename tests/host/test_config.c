@@ -146,6 +146,10 @@ static void test_line_ends(void)
     "then "                                                                                    \
     "perhaps \", ro\" or \", cow\"; found "
 
+#define EXPECTED_SHARE                                                                             \
+    "mica.conf:4: share: expected another guest and a size from 4K to 256M, a power of two, such " \
+    "as two, 4M; found "
+
 static const struct {
     const char *text, *message;
 } wrong[] = {
@@ -180,6 +184,14 @@ static const struct {
     {GUEST("disk = , ro\n"), EXPECTED_DISK "\", ro\""},
     {GUEST("disk = d, ro, cow\n"), EXPECTED_DISK "\"d, ro, cow\""},
     {GUEST("disk =\n"), EXPECTED_DISK "\"\""},
+    {GUEST("share = b\n"), EXPECTED_SHARE "\"b\""},
+    {GUEST("share = , 4K\n"), EXPECTED_SHARE "\", 4K\""},
+    {GUEST("share = b, 12K\n"), EXPECTED_SHARE "\"b, 12K\""},
+    {GUEST("share = b, 2K\n"), EXPECTED_SHARE "\"b, 2K\""},
+    {GUEST("share = b, 512M\n"), EXPECTED_SHARE "\"b, 512M\""},
+    {GUEST("share = b, 4K, 4K\n"), EXPECTED_SHARE "\"b, 4K, 4K\""},
+    {GUEST("share = abcdefghijklmnopqrstuvwxyz012345, 4K\n"),
+     EXPECTED_SHARE "\"abcdefghijklmnopqrstuvwxyz012345, 4K\""},
     {GUEST("= d\n"), "mica.conf:4: : expected a key of [guest]; this one is unknown"},
     {GUEST("Vcpus = 1\n"), "mica.conf:4: Vcpus: expected a key of [guest]; this one is unknown"},
     {GUEST("vcpus\n"), "mica.conf:4: vcpus: expected \"key = value\""},
@@ -388,6 +400,49 @@ static void test_disks(void)
           "and an empty one");
 }
 
+/* Lines 1 to 4 and 5 to 8, each with a line of its own. */
+static unsigned int parse_pair(const char *a, const char *b)
+{
+    static const struct config_machine machine = {
+        .cpu_count = 2, .memory = MIB(100), .has_file = has_image, .file_size = size_of_image};
+    char text[400];
+
+    snprintf(text, sizeof(text), GUEST("%s\n") "[guest b]\nkernel = k\nmemory = 4M\n%s\n", a, b);
+    if (parse(text) != 0)
+        return ~0u;
+    return config_check(&config, &machine, &sink);
+}
+
+static void test_shares(void)
+{
+    CHECK(parse_pair("share = b, 64K", "share=a,65536") == 0 &&
+              strcmp(config.guests[0].share.name, "b") == 0 &&
+              config.guests[0].share.size == KIB(64) && !config.guests[0].bad &&
+              !config.guests[1].bad,
+          "two guests share what both name");
+    CHECK(parse_pair("share = b, 64K", "vcpus = 1") == 1 && config.guests[0].bad &&
+              !config.guests[1].bad &&
+              strcmp(messages, "mica.conf:4: share: expected that [guest b] at line 5 names this "
+                               "one too, share = a, 64K\n") == 0,
+          "one that is not named back is refused, and the other is not");
+    CHECK(parse_pair("share = b, 64K", "share = c, 64K") == 2 && config.guests[1].bad &&
+              strstr(messages, "mica.conf:8: share: expected a guest of this file; there is no "
+                               "[guest c]\n") != NULL,
+          "so is one that names nobody");
+    CHECK(parse_pair("share = a, 4K", "") == 1 &&
+              strcmp(messages, "mica.conf:4: share: expected another guest than [guest a] itself"
+                               "\n") == 0,
+          "or itself");
+    CHECK(parse_pair("share = b, 4K", "share = a, 8K") == 2 && config.guests[0].bad &&
+              config.guests[1].bad &&
+              strcmp(messages, "mica.conf:4: share: expected 8K, as at line 8; found 4K\n"
+                               "mica.conf:8: share: expected 4K, as at line 4; found 8K\n") == 0,
+          "two sizes are refused at both");
+    CHECK(parse_pair("share = \xff, 4K", "") == 1 &&
+              strstr(messages, "there is no [guest ?]\n") != NULL,
+          "what is no name is quoted as it may be shown");
+}
+
 static bool has_k(void *ctx, const char *name)
 {
     return strcmp(name, "k") == 0;
@@ -477,6 +532,7 @@ int main(void)
     test_limits();
     test_machine();
     test_disks();
+    test_shares();
     test_console();
     test_help();
     test_every_length();
