@@ -157,7 +157,10 @@ static unsigned int console_input(void *ctx, const uint8_t *bytes, unsigned int 
     unsigned int taken;
 
     spin_lock(&vm->lock);
-    taken = vuart_rx(&vm->uart, bytes, count);
+    if (vm->config->input == GUEST_INPUT_VIRTIO)
+        taken = board_pci_input(vm, bytes, count);
+    else
+        taken = vuart_rx(&vm->uart, bytes, count);
     spin_unlock(&vm->lock);
     return taken;
 }
@@ -169,6 +172,8 @@ static void console_room(void *ctx)
     spin_lock(&vm->lock);
     vuart_tx_ready(&vm->uart);
     spin_unlock(&vm->lock);
+    if (vm->config->input == GUEST_INPUT_VIRTIO)
+        vcpu_request(vm->vcpus[0], VCPU_REQ_DEVICES);
 }
 
 void board_set_date(uint64_t unix_time)

@@ -10,6 +10,7 @@
 static const struct board_device *const devices[] = {
     [BOARD_RNG] = &board_rng,
     [BOARD_BLK] = &board_blk,
+    [BOARD_CONSOLE] = &board_console,
 };
 
 STATIC_ASSERT(ARRAY_SIZE(devices) == BOARD_DEVICE_COUNT, "a row for each");

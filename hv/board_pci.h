@@ -10,13 +10,14 @@
 #include "hv/spinlock.h"
 #include "hv/vdev/virtio.h"
 #include "hv/vdev/virtio_blk.h"
+#include "hv/vdev/virtio_console.h"
 #include "hv/vdev/virtio_rng.h"
 #include "hv/vdev/vpci.h"
 
 struct vm;
 
 /* In the order of their slots, from the one behind the host bridge on. */
-enum board_device_id { BOARD_RNG, BOARD_BLK, BOARD_DEVICE_COUNT };
+enum board_device_id { BOARD_RNG, BOARD_BLK, BOARD_CONSOLE, BOARD_DEVICE_COUNT };
 
 /* How a kind of device is put together. */
 struct board_device {
@@ -28,7 +29,7 @@ struct board_device {
     bool (*setup)(struct vm *vm, struct virtio_setup *setup);
 };
 
-extern const struct board_device board_rng, board_blk;
+extern const struct board_device board_rng, board_blk, board_console;
 
 /* Serialised by the VM's lock, but for what is serialised by a device's. */
 struct board_pci {
@@ -44,6 +45,8 @@ struct board_pci {
     struct virtio_blk blk;
     hpa_t blk_memory; /* what was written to it, and which pages were */
     uint64_t blk_memory_pages;
+
+    struct virtio_console console;
 };
 
 /* 0, or -ENOMEM; board_pci_destroy() is right in both cases. */
@@ -53,5 +56,7 @@ void board_pci_destroy(struct vm *vm);
 void board_pci_reset(struct vm *vm, const struct vpci_ops *ops, const struct vtimer *timer);
 /* The VM has ended: its devices touch no memory any more, whatever others send them. */
 void board_pci_off(struct vm *vm);
-/* Goes on with requests that were too many for one exit. */
+/* Goes on with requests that were too many for one exit, and with what stood still. */
 void board_pci_work(struct vm *vm);
+/* What is typed, for the virtio console: how much of it was taken.  With the VM's lock held. */
+unsigned int board_pci_input(struct vm *vm, const uint8_t *bytes, unsigned int count);

@@ -30,6 +30,7 @@
 enum host_console { HOST_CONSOLE_NONE, HOST_CONSOLE_COM1 };
 enum when_done { WHEN_DONE_MONITOR, WHEN_DONE_POWEROFF };
 enum guest_action { GUEST_STOP, GUEST_RESTART };
+enum guest_input { GUEST_INPUT_UART, GUEST_INPUT_VIRTIO };
 
 struct host_config {
     uint8_t console;                 /* enum host_console */
@@ -67,6 +68,7 @@ struct guest_config {
     uint32_t period_us; /* 0: not of the real-time class */
     uint32_t budget_us;
     bool console;
+    uint8_t input; /* enum guest_input */
     bool testdev;
     bool fast;
     bool autostart;

@@ -16,10 +16,12 @@ static const char *const console_choices[] = {"none", "com1", NULL};
 static const char *const log_choices[] = {"error", "warn", "info", "debug", NULL};
 static const char *const mitigations_choices[] = {"off", "auto", NULL};
 static const char *const when_done_choices[] = {"monitor", "poweroff", NULL};
+static const char *const input_choices[] = {"uart", "virtio", NULL};
 static const char *const action_choices[] = {"stop", "restart", NULL};
 
 STATIC_ASSERT(LOG_ERROR == 0 && LOG_DEBUG == 3, "log_choices has the order of enum log_level");
-STATIC_ASSERT(HOST_CONSOLE_COM1 == 1 && WHEN_DONE_POWEROFF == 1 && GUEST_RESTART == 1,
+STATIC_ASSERT(HOST_CONSOLE_COM1 == 1 && WHEN_DONE_POWEROFF == 1 && GUEST_RESTART == 1 &&
+                  GUEST_INPUT_VIRTIO == 1,
               "the choices have the order of their enums");
 
 #define HOST(field)  .section = CONFIG_HOST, .offset = offsetof(struct host_config, field)
@@ -67,6 +69,8 @@ const struct config_key config_keys[] = {
      .help = "real-time: the CPU time that it gets each period"},
     {GUEST(console), .name = "console", .kind = CONFIG_FLAG,
      .help = "its console is shown at the start; default: the only guest's is"},
+    {GUEST(input), .name = "input", CHOICE(input_choices),
+     .help = "where what is typed arrives; virtio: it has such a console; default uart"},
     {GUEST(testdev), .name = "testdev", .kind = CONFIG_FLAG,
      .help = "devices for test programs: debug exit; default off"},
     {GUEST(fast), .name = "fast", .kind = CONFIG_FLAG,

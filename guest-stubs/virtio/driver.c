@@ -10,9 +10,9 @@
 #define REG_CAPS    0x34
 #define CAP_MSIX    0x11
 
-volatile struct queue queue;
+volatile struct queue queue, receive;
 volatile unsigned int queue_interrupts, other_interrupts;
-struct device rng, blk;
+struct device rng, blk, console;
 
 static void count_queue(struct frame *frame)
 {
@@ -37,12 +37,14 @@ void take_interrupts(void)
 void find_devices(void)
 {
     for (unsigned int slot = 1; slot < SLOTS; slot++) {
-        struct device found = {slot, WINDOW + slot * BAR_SIZE};
+        const uint64_t bar = WINDOW + slot * BAR_SIZE;
 
         if (*config(slot, 0) == ID_RNG)
-            rng = found;
+            rng = (struct device){slot, bar, 0};
         if (*config(slot, 0) == ID_BLK)
-            blk = found;
+            blk = (struct device){slot, bar, 0};
+        if (*config(slot, 0) == ID_CONSOLE)
+            console = (struct device){slot, bar, 1};
     }
     lapic_write(LAPIC_SVR, SVR_ENABLE | 0xff);
     trap_handlers[VEC_QUEUE] = count_queue;
@@ -70,11 +72,22 @@ void set_up(const struct device *device)
     set_vector(device, 1, VEC_QUEUE);
 }
 
+static void enable_queue(const struct device *device, unsigned int index,
+                         volatile struct queue *rings)
+{
+    memset((void *)rings, 0, sizeof(*rings));
+    BAR16(device, C_QUEUE_SELECT) = (uint16_t)index;
+    BAR16(device, C_QUEUE_SIZE) = QUEUE_SIZE;
+    BAR16(device, C_QUEUE_VECTOR) = 1;
+    BAR64(device, C_DESC) = (uint64_t)rings->desc;
+    BAR64(device, C_AVAIL) = (uint64_t)&rings->avail;
+    BAR64(device, C_USED) = (uint64_t)&rings->used;
+    BAR16(device, C_QUEUE_ENABLE) = 1;
+}
+
 void start_device(const struct device *device)
 {
     BAR8(device, C_STATUS) = 0;
-    memset((void *)&queue, 0, sizeof(queue));
-    queue.avail.used_event = 0;
     BAR8(device, C_STATUS) = 3;
     BAR32(device, C_DRIVER_SELECT) = 0;
     BAR32(device, C_DRIVER_FEATURE) = (uint32_t)F_ALL;
@@ -82,13 +95,9 @@ void start_device(const struct device *device)
     BAR32(device, C_DRIVER_FEATURE) = (uint32_t)(F_ALL >> 32);
     BAR8(device, C_STATUS) = 0xb;
     BAR16(device, C_CONFIG_VECTOR) = 0;
-    BAR16(device, C_QUEUE_SELECT) = 0;
-    BAR16(device, C_QUEUE_SIZE) = QUEUE_SIZE;
-    BAR16(device, C_QUEUE_VECTOR) = 1;
-    BAR64(device, C_DESC) = (uint64_t)queue.desc;
-    BAR64(device, C_AVAIL) = (uint64_t)&queue.avail;
-    BAR64(device, C_USED) = (uint64_t)&queue.used;
-    BAR16(device, C_QUEUE_ENABLE) = 1;
+    if (device->queue)
+        enable_queue(device, 0, &receive);
+    enable_queue(device, device->queue, &queue);
     BAR8(device, C_STATUS) = 0xf;
     take_interrupts();
     queue_interrupts = other_interrupts = 0;
@@ -99,28 +108,45 @@ bool needs_reset(const struct device *device)
     return BAR8(device, C_STATUS) & STATUS_NEEDS_RESET;
 }
 
+static void set_desc_of(volatile struct queue *rings, unsigned int index,
+                        struct descriptor descriptor)
+{
+    volatile struct descriptor *desc = &rings->desc[index];
+
+    desc->address = descriptor.address;
+    desc->size = descriptor.size;
+    desc->flags = descriptor.flags;
+    desc->next = descriptor.next;
+}
+
 void set_desc(unsigned int index, const volatile void *address, uint32_t size, uint16_t flags,
               uint16_t next)
 {
-    volatile struct descriptor *desc = &queue.desc[index];
-
-    desc->address = (uint64_t)address;
-    desc->size = size;
-    desc->flags = flags;
-    desc->next = next;
+    set_desc_of(&queue, index, (struct descriptor){(uint64_t)address, size, flags, next});
 }
 
 /* The driver asks to be told of each. */
+static void offer_to(volatile struct queue *rings, uint16_t head)
+{
+    rings->avail.ring[rings->avail.index % QUEUE_SIZE] = head;
+    rings->avail.used_event = rings->used.index;
+    rings->avail.index++;
+}
+
 void offer(uint16_t head)
 {
-    queue.avail.ring[queue.avail.index % QUEUE_SIZE] = head;
-    queue.avail.used_event = queue.used.index;
-    queue.avail.index++;
+    offer_to(&queue, head);
+}
+
+void offer_receive(uint16_t head, volatile void *address, uint32_t size)
+{
+    set_desc_of(&receive, head, (struct descriptor){(uint64_t)address, size, D_WRITE, 0});
+    offer_to(&receive, head);
 }
 
 void kick(const struct device *device)
 {
-    BAR16(device, B_NOTIFY) = 0;
+    BAR16(device, B_NOTIFY + 4 * device->queue) = 0;
     take_interrupts();
 }
 
@@ -133,6 +159,17 @@ bool rng_request(void *to, uint32_t size)
     kick(&rng);
     return queue.used.index == (uint16_t)(before + 1) &&
            queue.used.ring[before % QUEUE_SIZE].size == size;
+}
+
+bool send(const struct device *device, const void *data, uint32_t size)
+{
+    uint16_t before = queue.used.index;
+
+    set_desc(0, data, size, 0, 0);
+    offer(0);
+    kick(device);
+    return queue.used.index == (uint16_t)(before + 1) &&
+           queue.used.ring[before % QUEUE_SIZE].size == 0;
 }
 
 unsigned int blk_request(uint32_t type, uint64_t sector, void *data, uint32_t size)

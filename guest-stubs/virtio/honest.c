@@ -28,7 +28,7 @@ static void check_bus(void)
 
 static void check_bar(const struct device *device)
 {
-    struct device moved = {device->slot, WINDOW + 0x1f000000};
+    struct device moved = {device->slot, WINDOW + 0x1f000000, device->queue};
 
     *config(device->slot, 4) = 0;
     *config(device->slot, 0x10) = ~0u;
@@ -98,6 +98,16 @@ static void check_blk(void)
     check(!needs_reset(&blk), "and no rule was broken");
 }
 
+static void check_console(void)
+{
+    static const char text[] = "sent to the virtio console\n";
+
+    start_device(&console);
+    check(send(&console, text, sizeof(text) - 1) && queue_interrupts == 1,
+          "the console is sent to");
+    check(!needs_reset(&console) && receive.used.index == 0, "and nothing comes back");
+}
+
 static void check_masking(void)
 {
     start_device(&rng);
@@ -116,5 +126,6 @@ void check_honest(void)
     check_bar(&blk);
     check_rng();
     check_blk();
+    check_console();
     check_masking();
 }

@@ -7,16 +7,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define ECAM      0xe0000000ull
-#define WINDOW    0xc0000000ull
-#define PCI_ADDR  0xcf8
-#define PCI_DATA  0xcfc
-#define SLOTS     8
-#define BAR_SIZE  0x8000ull
-#define ID_RNG    0x10441af4u
-#define ID_BLK    0x10421af4u
-#define VEC_QUEUE 0x60
-#define VEC_OTHER 0x61
+#define ECAM       0xe0000000ull
+#define WINDOW     0xc0000000ull
+#define PCI_ADDR   0xcf8
+#define PCI_DATA   0xcfc
+#define SLOTS      8
+#define BAR_SIZE   0x8000ull
+#define ID_RNG     0x10441af4u
+#define ID_BLK     0x10421af4u
+#define ID_CONSOLE 0x10431af4u
+#define VEC_QUEUE  0x60
+#define VEC_OTHER  0x61
 
 #define F_INDIRECT  BIT(28)
 #define F_EVENT_IDX BIT(29)
@@ -59,7 +60,6 @@ struct descriptor {
     uint16_t flags, next;
 };
 
-/* The queue that all devices are driven by, one at a time. */
 struct queue {
     struct descriptor desc[QUEUE_SIZE] __attribute__((aligned(16)));
     struct {
@@ -74,15 +74,18 @@ struct queue {
     } used __attribute__((aligned(4)));
 };
 
-extern volatile struct queue queue;
+/* What all devices are driven by, one at a time; the second is queue 0 of those that are driven by
+ * their queue 1. */
+extern volatile struct queue queue, receive;
 extern volatile unsigned int queue_interrupts, other_interrupts;
 
 struct device {
     unsigned int slot; /* 0: it is not there */
     uint64_t bar;
+    unsigned int queue; /* the one that it is driven by */
 };
 
-extern struct device rng, blk;
+extern struct device rng, blk, console;
 
 static inline volatile uint32_t *config(unsigned int slot, unsigned int reg)
 {
@@ -103,6 +106,8 @@ void start_device(const struct device *device);
 void set_desc(unsigned int index, const volatile void *address, uint32_t size, uint16_t flags,
               uint16_t next);
 void offer(uint16_t head);
+/* A buffer for what is received. */
+void offer_receive(uint16_t head, volatile void *address, uint32_t size);
 void kick(const struct device *device);
 bool needs_reset(const struct device *device);
 /* Lets interrupts in; they are counted. */
@@ -111,6 +116,8 @@ void take_interrupts(void);
 /* One exact request; the rng's 16 bytes, the disk's status. */
 bool rng_request(void *to, uint32_t size);
 unsigned int blk_request(uint32_t type, uint64_t sector, void *data, uint32_t size);
+/* One buffer that the device reads. */
+bool send(const struct device *device, const void *data, uint32_t size);
 
 void check_honest(void);
 void check_hostile(void);

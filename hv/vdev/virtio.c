@@ -150,7 +150,7 @@ static void answer_queue(struct virtio *virtio, unsigned int index)
     else if (more < 0)
         virtio_need_reset(virtio);
     else if (more)
-        virtio->setup.later(virtio->setup.ctx);
+        virtio_later(virtio);
 }
 
 static void run_queue(struct virtio *virtio, unsigned int index)

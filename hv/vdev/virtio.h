@@ -103,6 +103,11 @@ void virtio_give(struct virtio *virtio, unsigned int queue, uint16_t head, uint3
 void virtio_tell(struct virtio *virtio, unsigned int queue);
 /* The driver has broken a rule of this device's.  Nothing but a reset helps. */
 void virtio_need_reset(struct virtio *virtio);
+/* virtio_work() comes soon, which is a virtio_resume() of all queues. */
+static inline void virtio_later(const struct virtio *virtio)
+{
+    virtio->setup.later(virtio->setup.ctx);
+}
 /* A queue that stood still since request() returned -EAGAIN goes on. */
 void virtio_resume(struct virtio *virtio, unsigned int queue);
 /* The device's configuration is another now. */

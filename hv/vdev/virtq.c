@@ -229,6 +229,13 @@ int virtq_pull(struct virtq_chain *chain, void *to, uint64_t size)
     return 0;
 }
 
+void virtq_skip(struct virtq_chain *chain, uint64_t size)
+{
+    chain->readable -= size;
+    while (size)
+        size -= next_piece(chain, &chain->pull_at, size).size;
+}
+
 int virtq_push(struct virtq_chain *chain, const void *from, uint64_t size)
 {
     if (size > chain->writable)

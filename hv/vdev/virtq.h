@@ -64,5 +64,7 @@ int virtq_must_tell(struct virtq *queue);
 /* Copies between a chain and the device, from where the last copy ended; there must be as much. */
 int virtq_pull(struct virtq_chain *chain, void *to, uint64_t size);
 int virtq_push(struct virtq_chain *chain, const void *from, uint64_t size);
+/* As if so many bytes, which must be there, had been pulled. */
+void virtq_skip(struct virtq_chain *chain, uint64_t size);
 /* The very last byte of the writable part, which is not pushed before. */
 int virtq_push_last(struct virtq_chain *chain, uint8_t byte);

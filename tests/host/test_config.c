@@ -180,6 +180,7 @@ static const struct {
     {"[guest a]\nmemory = 4M\n", "mica.conf:1: kernel: expected in [guest a], and missing"},
     {"[guest a]\nkernel = k\n", "mica.conf:1: memory: expected in [guest a], and missing"},
     {GUEST("disks = d\n"), "mica.conf:4: disks: expected a key of [guest]; this one is unknown"},
+    {GUEST("input = ps2\n"), "mica.conf:4: input: expected uart or virtio; found \"ps2\""},
     {GUEST("disk = d, rw\n"), EXPECTED_DISK "\"d, rw\""},
     {GUEST("disk = , ro\n"), EXPECTED_DISK "\", ro\""},
     {GUEST("disk = d, ro, cow\n"), EXPECTED_DISK "\"d, ro, cow\""},

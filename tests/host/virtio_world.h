@@ -197,9 +197,15 @@ static inline void plug(const struct virtio_kind *kind, struct virtio_setup setu
     }
 }
 
+/* The rings of a queue lie so far behind those of the first. */
+static inline uint64_t queue_at(unsigned int queue)
+{
+    return queue * 0x8000ull;
+}
+
 static inline void set_up_queue(unsigned int queue, uint16_t size)
 {
-    uint64_t offset = queue * 0x8000ull;
+    uint64_t offset = queue_at(queue);
 
     ring_size = size;
     bar_out(C_QUEUE_SELECT, 2, queue);
@@ -246,17 +252,28 @@ static inline uint16_t used_index(void)
     return (uint16_t)get(USED + 2, 2);
 }
 
+static inline void offer_to(unsigned int queue, uint16_t head)
+{
+    uint64_t avail = AVAIL + queue_at(queue);
+    uint16_t index = (uint16_t)get(avail + 2, 2);
+
+    put(avail + 4 + 2u * (index % ring_size), head, 2);
+    put(avail + 2, index + 1u, 2);
+}
+
 static inline void offer(uint16_t head)
 {
-    uint16_t index = avail_index();
+    offer_to(0, head);
+}
 
-    put(AVAIL + 4 + 2u * (index % ring_size), head, 2);
-    put(AVAIL + 2, index + 1u, 2);
+static inline void kick_queue(unsigned int queue)
+{
+    bar_out(B_NOTIFY + 4 * queue, 4, 0);
 }
 
 static inline void kick(void)
 {
-    bar_out(B_NOTIFY, 4, 0);
+    kick_queue(0);
 }
 
 static inline uint32_t used_id(uint16_t index)

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* A driver of virtio devices that does anything, as the fuzzer's input says. */
+#pragma once
+
+#include "tests/host/virtio_world.h"
+
+#define REQUIRE(condition) \
+    do {                   \
+        if (!(condition))  \
+            abort();       \
+    } while (0)
+
+static const uint8_t *input, *input_end;
+
+static inline uint8_t byte(void)
+{
+    return input < input_end ? *input++ : 0;
+}
+
+static inline uint32_t number(void)
+{
+    return byte() | (uint32_t)byte() << 8;
+}
+
+/* Some bytes of the rings are others now. */
+static void scribble(void)
+{
+    uint8_t what = byte();
+
+    if (what >= 0xc0)
+        ram[(what & 3u) << 12 | queue_at(what >> 2 & 1) | (number() & 0xff)] = byte();
+}
+
+static inline void poke_descriptor(unsigned int queue)
+{
+    static const uint64_t bases[] = {DATA, DATA + 0x1000, 0, ~0xfffull, RAM_BASE + RAM_SIZE - 256,
+                                     DESC, 0xfee00000};
+    uint8_t index = byte() & 7;
+
+    descriptor(byte() & 1 ? DESC + queue_at(queue) : DATA, index, bases[byte() % 7] + byte(),
+               byte() & 1 ? number() : ~0u - byte(), byte() & 7, byte() & 15);
+}
+
+/* Registers and rings, whatever device it is. */
+static inline void disturb(uint8_t op)
+{
+    uint8_t size = (uint8_t)(1u << op / 64);
+
+    switch (op % 6) {
+    case 0:
+        bar_out(number() & 0x7fff, size, number() * 0x100010001ull);
+        break;
+    case 1:
+        bar_in(number() & 0x7fff, size);
+        break;
+    case 2:
+        config_out(number() & 0xfff, size, number() * 0x100010001ull);
+        break;
+    case 3:
+        bar_out(byte() & 0x3f, size, number());
+        break;
+    case 4:
+        poke_descriptor(byte() & 1);
+        break;
+    case 5:
+        offer_to(op >> 3 & 1, byte() & 15);
+        kick_queue(op >> 3 & 1);
+        break;
+    }
+}
+
+static inline void check_queues(void)
+{
+    for (unsigned int i = 0; i < virtio.kind->queues; i++) {
+        const struct virtq *queue = &virtio.queues[i];
+
+        REQUIRE(queue->size <= VIRTQ_MAX_SIZE && (!queue->enabled || virtq_is_sound(queue)));
+    }
+}
