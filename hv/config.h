@@ -46,12 +46,18 @@ struct config_disk {
     bool read_only;              /* else what is written is kept while the guest exists */
 };
 
+struct config_net {
+    char name[CONFIG_NAME_SIZE]; /* the switch's; "": none */
+    uint64_t mac; /* as hv/vdev/vswitch.h has it; made from the names where none is given */
+};
+
 struct guest_config {
     char name[CONFIG_NAME_SIZE];
     char kernel[CONFIG_FILE_SIZE];
     char initrd[CONFIG_FILE_SIZE]; /* "": none */
     char cmdline[CONFIG_CMDLINE_SIZE];
     struct config_disk disk;
+    struct config_net net;
     uint64_t memory; /* bytes, whole pages */
     uint32_t vcpus;
     uint64_t cpus[CONFIG_MAX_CPUS / 64]; /* a bit for each physical CPU that it may use */
@@ -107,6 +113,7 @@ enum config_kind {
     CONFIG_TEXT,
     CONFIG_CPU_LIST,
     CONFIG_DISK,
+    CONFIG_NET,
 };
 
 struct config_key {

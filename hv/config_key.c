@@ -7,6 +7,7 @@
 
 #include "hv/log.h"
 #include "hv/printf.h"
+#include "hv/vdev/vswitch.h"
 
 #define WEIGHT_MAX  10000
 #define TIME_MIN_US 10
@@ -49,6 +50,8 @@ const struct config_key config_keys[] = {
      .help = "the kernel's command line; default empty"},
     {GUEST(disk), .name = "disk", .kind = CONFIG_DISK, .max = CONFIG_FILE_SIZE,
      .help = "an image as its disk, read-only or by default copied on writing; default none"},
+    {GUEST(net), .name = "net", .kind = CONFIG_NET,
+     .help = "the switch that it has a port of, and a MAC address; default none"},
     {GUEST(memory), .name = "memory", .kind = CONFIG_SIZE, RANGE(LAYOUT_MEMORY_MIN, LAYOUT_MEMORY_MAX),
      .help = "its RAM; required"},
     {GUEST(vcpus), .name = "vcpus", .kind = CONFIG_NUMBER, RANGE(1, LAYOUT_MAX_VCPUS),
@@ -211,22 +214,85 @@ static bool parse_file_name(const struct config_key *key, struct text value, cha
     return parse_text(key, value, field);
 }
 
+/* Splits "FIRST, SECOND" at the comma; false: there is none, and all is the first. */
+static bool split(struct text value, struct text *first, struct text *second)
+{
+    *first = value;
+    for (size_t i = 0; i < value.size; i++) {
+        if (value.at[i] == ',') {
+            *first = trim((struct text){value.at, i});
+            *second = trim((struct text){value.at + i + 1, value.size - i - 1});
+            return true;
+        }
+    }
+    return false;
+}
+
 /* "FILE", or "FILE, ro", or "FILE, cow". */
 static bool parse_disk(const struct config_key *key, struct text value, struct config_disk *field)
 {
-    struct text file = value, mode = {"cow", 3};
+    struct text file, mode = {"cow", 3};
 
-    for (size_t i = 0; i < value.size && file.size == value.size; i++) {
-        if (value.at[i] == ',') {
-            file = trim((struct text){value.at, i});
-            mode = trim((struct text){value.at + i + 1, value.size - i - 1});
-        }
-    }
+    split(value, &file, &mode);
     if (!text_is(mode, "ro") && !text_is(mode, "cow"))
         return false;
     if (!parse_file_name(key, file, field->file))
         return false;
     field->read_only = text_is(mode, "ro");
+    return true;
+}
+
+bool text_is_name(struct text text)
+{
+    if (text.size == 0 || text.size >= CONFIG_NAME_SIZE)
+        return false;
+    for (size_t i = 0; i < text.size; i++) {
+        char c = text.at[i];
+
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '_' && c != '-')
+            return false;
+    }
+    return true;
+}
+
+static int hex_digit(char c)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *at = c ? strchr(digits, c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c) : NULL;
+
+    return at ? (int)(at - digits) : -1;
+}
+
+/* "02:00:00:00:00:01": that of one station. */
+static bool parse_mac(struct text value, uint64_t *mac)
+{
+    *mac = 0;
+    if (value.size != 17)
+        return false;
+    for (size_t i = 0; i < value.size; i++) {
+        int digit = hex_digit(value.at[i]);
+
+        if (i % 3 == 2 ? value.at[i] != ':' : digit < 0)
+            return false;
+        if (i % 3 != 2)
+            *mac = *mac << 4 | (unsigned int)digit;
+    }
+    return *mac != 0 && !(*mac & MAC_MULTICAST);
+}
+
+/* "SWITCH", or "SWITCH, MAC". */
+static bool parse_net(struct text value, struct config_net *field)
+{
+    struct text name, mac;
+    uint64_t number = 0;
+
+    if (split(value, &name, &mac) && !parse_mac(mac, &number))
+        return false;
+    if (!text_is_name(name))
+        return false;
+    memcpy(field->name, name.at, name.size);
+    field->name[name.size] = '\0';
+    field->mac = number;
     return true;
 }
 
@@ -292,6 +358,8 @@ bool config_parse_value(const struct config_key *key, struct text value, void *f
         return parse_cpu_list(key, value, field);
     case CONFIG_DISK:
         return parse_disk(key, value, field);
+    case CONFIG_NET:
+        return parse_net(value, field);
     }
     return false;
 }
@@ -345,6 +413,11 @@ void config_describe(const struct config_key *key, char *buffer, size_t size)
                    "the name of a file beside " CONFIG_FILE
                    ", at most %llu characters, then perhaps \", ro\" or \", cow\"",
                    max - 1);
+        break;
+    case CONFIG_NET:
+        str_format(buffer, size,
+                   "a switch's name of a-z, 0-9, _ and -, then perhaps a station's MAC address, "
+                   "such as lan0, 02:00:00:00:00:01");
         break;
     }
 }
