@@ -34,12 +34,14 @@ IMAGE_SRC += $(addprefix hv/,backend.c board.c bus.c config.c config_key.c conso
 IMAGE_SRC += $(addprefix hv/load/,acpi.c elf.c flat.c linux.c load.c multiboot.c pvh.c)
 IMAGE_SRC += $(addprefix hv/vdev/,vcmos.c vcmos_date.c vfwcfg.c vi8042.c vioapic.c vlapic.c vlapic_regs.c \
             vlapic_timer.c vpic.c vpit.c vpm.c vtestdev.c vuart.c)
-IMAGE_SRC += $(addprefix hv/,board_blk.c board_pci.c board_rng.c entropy.c random.c)
-IMAGE_SRC += $(addprefix hv/vdev/,virtio.c virtio_blk.c virtio_rng.c virtq.c vpci.c)
-IMAGE_SRC += $(addprefix hv/pv/,kvm.c kvm_clock.c kvm_eoi.c kvm_steal.c mica.c event.c pv.c)
-IMAGE_SRC += $(addprefix hv/,board_blk.c board_console.c board_pci.c board_rng.c entropy.c random.c)
-IMAGE_SRC += $(addprefix hv/vdev/,virtio.c virtio_blk.c virtio_console.c virtio_rng.c virtq.c vpci.c)
-IMAGE_SRC += $(addprefix hv/pv/,kvm.c kvm_clock.c kvm_eoi.c kvm_steal.c mica.c pv.c)
+IMAGE_SRC += $(addprefix hv/,board_pci.c entropy.c random.c)
+IMAGE_SRC += $(addprefix hv/vdev/,virtio.c virtq.c vpci.c vswitch.c)
+# A kind of virtio device: what it does, and how a VM has one.
+IMAGE_SRC += hv/vdev/virtio_rng.c hv/board_rng.c
+IMAGE_SRC += hv/vdev/virtio_blk.c hv/board_blk.c
+IMAGE_SRC += hv/vdev/virtio_net.c hv/board_net.c
+IMAGE_SRC += hv/vdev/virtio_console.c hv/board_console.c
+IMAGE_SRC += $(addprefix hv/pv/,event.c kvm.c kvm_clock.c kvm_eoi.c kvm_steal.c mica.c pv.c)
 IMAGE_SRC += $(addprefix hv/monitor/,commands_host.c commands_inspect.c commands_sched.c \
             commands_vm.c json.c line.c monitor.c top.c)
 IMAGE_SRC += $(addprefix drivers/,efi_reset.asm acpi.c acpi_tables.c font.c framebuffer.c hpet.c i8259.c ioapic.c pci.c \
@@ -173,16 +175,20 @@ HOST_TESTS += random
 HOST_SRC_random := hv/random.c
 HOST_TESTS += vpci
 HOST_SRC_vpci := hv/vdev/vpci.c
-VIRTIO_SRC := hv/vdev/virtq.c hv/vdev/virtio.c hv/vdev/virtio_blk.c hv/vdev/virtio_rng.c hv/vdev/vpci.c
 VIRTIO_TALK_SRC := hv/vdev/virtq.c hv/vdev/virtio.c hv/vdev/virtio_console.c hv/vdev/vpci.c
 HOST_TESTS += virtio_console
 HOST_SRC_virtio_console := $(VIRTIO_TALK_SRC)
 HOST_FUZZ += virtio_talk
 HOST_SRC_virtio_talk := $(VIRTIO_TALK_SRC)
+VIRTIO_SRC := $(addprefix hv/vdev/,virtq.c virtio.c virtio_blk.c virtio_net.c virtio_rng.c vpci.c vswitch.c)
 HOST_TESTS += virtio
 HOST_SRC_virtio := $(VIRTIO_SRC)
 HOST_TESTS += virtio_dev
 HOST_SRC_virtio_dev := $(VIRTIO_SRC)
+HOST_TESTS += virtio_net
+HOST_SRC_virtio_net := $(VIRTIO_SRC)
+HOST_TESTS += vswitch
+HOST_SRC_vswitch := hv/vdev/vswitch.c
 
 HOST_FUZZ += virtio
 HOST_FUZZ += event

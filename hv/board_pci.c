@@ -10,6 +10,7 @@
 static const struct board_device *const devices[] = {
     [BOARD_RNG] = &board_rng,
     [BOARD_BLK] = &board_blk,
+    [BOARD_NET] = &board_net,
     [BOARD_CONSOLE] = &board_console,
 };
 
@@ -38,6 +39,11 @@ static int dma_store16(void *ctx, uint64_t gpa, uint16_t value)
     return guest_mem_store16(ctx, GPA(gpa), value);
 }
 
+static const void *dma_look(void *ctx, uint64_t gpa, uint64_t size)
+{
+    return guest_mem_look(ctx, GPA(gpa), size);
+}
+
 static void later(void *ctx)
 {
     struct vm *vm = ctx;
@@ -55,7 +61,8 @@ static void reset_device(struct vm *vm, unsigned int id)
                                          .read = dma_read,
                                          .write = dma_write,
                                          .load16 = dma_load16,
-                                         .store16 = dma_store16},
+                                         .store16 = dma_store16,
+                                         .look = dma_look},
                                  .ctx = vm,
                                  .later = later};
 

@@ -11,13 +11,14 @@
 #include "hv/vdev/virtio.h"
 #include "hv/vdev/virtio_blk.h"
 #include "hv/vdev/virtio_console.h"
+#include "hv/vdev/virtio_net.h"
 #include "hv/vdev/virtio_rng.h"
 #include "hv/vdev/vpci.h"
 
 struct vm;
 
 /* In the order of their slots, from the one behind the host bridge on. */
-enum board_device_id { BOARD_RNG, BOARD_BLK, BOARD_CONSOLE, BOARD_DEVICE_COUNT };
+enum board_device_id { BOARD_RNG, BOARD_BLK, BOARD_NET, BOARD_CONSOLE, BOARD_DEVICE_COUNT };
 
 /* How a kind of device is put together. */
 struct board_device {
@@ -29,7 +30,7 @@ struct board_device {
     bool (*setup)(struct vm *vm, struct virtio_setup *setup);
 };
 
-extern const struct board_device board_rng, board_blk, board_console;
+extern const struct board_device board_rng, board_blk, board_net, board_console;
 
 /* Serialised by the VM's lock, but for what is serialised by a device's. */
 struct board_pci {
@@ -46,6 +47,7 @@ struct board_pci {
     hpa_t blk_memory; /* what was written to it, and which pages were */
     uint64_t blk_memory_pages;
 
+    struct virtio_net net;
     struct virtio_console console;
 };
 

@@ -10,6 +10,7 @@
 #include "hv/log.h"
 #include "hv/printf.h"
 #include "hv/string.h"
+#include "hv/vdev/vswitch.h"
 
 #include <stdarg.h>
 
@@ -91,19 +92,6 @@ void config_refuse(struct guest_config *guest, const char *key, const struct con
 
 /* ---- Sections -------------------------------------------------------------------------------- */
 
-static bool is_guest_name(struct text name)
-{
-    if (name.size == 0 || name.size >= CONFIG_NAME_SIZE)
-        return false;
-    for (size_t i = 0; i < name.size; i++) {
-        char c = name.at[i];
-
-        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '_' && c != '-')
-            return false;
-    }
-    return true;
-}
-
 static struct guest_config *find_guest(struct config *config, struct text name)
 {
     for (uint32_t i = 0; i < config->guest_count; i++)
@@ -146,7 +134,7 @@ static void begin_guest(struct parser *parser, struct text name)
     struct guest_config *same = find_guest(parser->config, name);
 
     parser->place = PLACE_SKIPPED;
-    if (!is_guest_name(name)) {
+    if (!text_is_name(name)) {
         fail(parser, "[guest]",
              "expected a name of a-z, 0-9, _ and -, at most %u characters; found \"%s\"",
              CONFIG_NAME_SIZE - 1, quote(name, found));
@@ -299,6 +287,39 @@ static void check_real_time(struct parser *parser)
     }
 }
 
+/* FNV-1a. */
+static uint64_t hash(uint64_t state, const char *text)
+{
+    do
+        state = (state ^ (uint8_t)*text) * 0x100000001b3ull;
+    while (*text++);
+    return state;
+}
+
+/* The same at every boot, and of no manufacturer. */
+static uint64_t make_mac(const struct guest_config *guest)
+{
+    uint64_t mac = hash(hash(0xcbf29ce484222325ull, guest->net.name), guest->name);
+
+    return (BITS(mac ^ mac >> 16, 47, 0) & ~MAC_MULTICAST) | MAC_LOCAL;
+}
+
+static void check_net(struct parser *parser, struct guest_config *guest)
+{
+    if (guest->net.name[0] == '\0')
+        return;
+    if (guest->net.mac == 0)
+        guest->net.mac = make_mac(guest);
+    for (const struct guest_config *other = parser->config->guests; other != guest; other++) {
+        if (other->net.mac != guest->net.mac || strcmp(other->net.name, guest->net.name) != 0)
+            continue;
+        parser->line = guest_key_line(guest, "net");
+        fail(parser, "net", "expected another MAC address on %s than that of %s at line %u",
+             guest->net.name, other->name, guest_key_line(other, "net"));
+        return;
+    }
+}
+
 static void check_guest(struct parser *parser, struct guest_config *guest)
 {
     parser->guest = guest;
@@ -306,6 +327,7 @@ static void check_guest(struct parser *parser, struct guest_config *guest)
     require(parser, "kernel", guest->kernel[0] != '\0');
     require(parser, "memory", guest->memory != 0);
     check_real_time(parser);
+    check_net(parser, guest);
 }
 
 static void set_host_defaults(struct host_config *host)

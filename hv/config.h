@@ -53,6 +53,11 @@ struct config_share {
     uint64_t size;               /* of the shared memory: a power of two */
 };
 
+struct config_net {
+    char name[CONFIG_NAME_SIZE]; /* the switch's; "": none */
+    uint64_t mac; /* as hv/vdev/vswitch.h has it; made from the names where none is given */
+};
+
 struct guest_config {
     char name[CONFIG_NAME_SIZE];
     char kernel[CONFIG_FILE_SIZE];
@@ -60,6 +65,7 @@ struct guest_config {
     char cmdline[CONFIG_CMDLINE_SIZE];
     struct config_disk disk;
     struct config_share share;
+    struct config_net net;
     uint64_t memory; /* bytes, whole pages */
     uint32_t vcpus;
     uint64_t cpus[CONFIG_MAX_CPUS / 64]; /* a bit for each physical CPU that it may use */
@@ -117,6 +123,7 @@ enum config_kind {
     CONFIG_CPU_LIST,
     CONFIG_DISK,
     CONFIG_SHARE,
+    CONFIG_NET,
 };
 
 struct config_key {

@@ -7,6 +7,7 @@
 
 #include "hv/log.h"
 #include "hv/printf.h"
+#include "hv/vdev/vswitch.h"
 
 #define WEIGHT_MAX  10000
 #define TIME_MIN_US 10
@@ -53,6 +54,8 @@ const struct config_key config_keys[] = {
      .help = "an image as its disk, read-only or by default copied on writing; default none"},
     {GUEST(share), .name = "share", .kind = CONFIG_SHARE, RANGE(PAGE_SIZE, LAYOUT_SHARE_MAX),
      .help = "a guest that names this one too, and how much memory they share; default none"},
+    {GUEST(net), .name = "net", .kind = CONFIG_NET,
+     .help = "the switch that it has a port of, and a MAC address; default none"},
     {GUEST(memory), .name = "memory", .kind = CONFIG_SIZE, RANGE(LAYOUT_MEMORY_MIN, LAYOUT_MEMORY_MAX),
      .help = "its RAM; required"},
     {GUEST(vcpus), .name = "vcpus", .kind = CONFIG_NUMBER, RANGE(1, LAYOUT_MAX_VCPUS),
@@ -217,28 +220,26 @@ static bool parse_file_name(const struct config_key *key, struct text value, cha
     return parse_text(key, value, field);
 }
 
-/* What stands before the first comma; value becomes what stands behind it.  Without a comma there
- * is nothing behind, and value stays. */
-static struct text take_first(struct text *value)
+/* Splits "FIRST, SECOND" at the comma; false: there is none, and all is the first. */
+static bool split(struct text value, struct text *first, struct text *second)
 {
-    for (size_t i = 0; i < value->size; i++) {
-        if (value->at[i] == ',') {
-            struct text first = trim((struct text){value->at, i});
-
-            *value = trim((struct text){value->at + i + 1, value->size - i - 1});
-            return first;
+    *first = value;
+    for (size_t i = 0; i < value.size; i++) {
+        if (value.at[i] == ',') {
+            *first = trim((struct text){value.at, i});
+            *second = trim((struct text){value.at + i + 1, value.size - i - 1});
+            return true;
         }
     }
-    return *value;
+    return false;
 }
 
 /* "FILE", or "FILE, ro", or "FILE, cow". */
 static bool parse_disk(const struct config_key *key, struct text value, struct config_disk *field)
 {
-    struct text mode = value, file = take_first(&mode);
+    struct text file, mode = {"cow", 3};
 
-    if (file.size == value.size)
-        mode = (struct text){"cow", 3};
+    split(value, &file, &mode);
     if (!text_is(mode, "ro") && !text_is(mode, "cow"))
         return false;
     if (!parse_file_name(key, file, field->file))
@@ -250,15 +251,69 @@ static bool parse_disk(const struct config_key *key, struct text value, struct c
 /* "NAME, SIZE". */
 static bool parse_share(const struct config_key *key, struct text value, struct config_share *field)
 {
-    struct text rest = value, name = take_first(&rest);
+    struct text name, rest;
     uint64_t size;
 
-    if (name.size == 0 || name.size >= CONFIG_NAME_SIZE || name.size == value.size)
+    if (!split(value, &name, &rest) || name.size == 0 || name.size >= CONFIG_NAME_SIZE)
         return false;
     if (!parse_size(key, rest, &size) || (size & (size - 1)) != 0)
         return false;
     memcpy(field->name, name.at, name.size);
     field->size = size;
+    return true;
+}
+
+bool text_is_name(struct text text)
+{
+    if (text.size == 0 || text.size >= CONFIG_NAME_SIZE)
+        return false;
+    for (size_t i = 0; i < text.size; i++) {
+        char c = text.at[i];
+
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '_' && c != '-')
+            return false;
+    }
+    return true;
+}
+
+static int hex_digit(char c)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *at = c ? strchr(digits, c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c) : NULL;
+
+    return at ? (int)(at - digits) : -1;
+}
+
+/* "02:00:00:00:00:01": that of one station. */
+static bool parse_mac(struct text value, uint64_t *mac)
+{
+    *mac = 0;
+    if (value.size != 17)
+        return false;
+    for (size_t i = 0; i < value.size; i++) {
+        int digit = hex_digit(value.at[i]);
+
+        if (i % 3 == 2 ? value.at[i] != ':' : digit < 0)
+            return false;
+        if (i % 3 != 2)
+            *mac = *mac << 4 | (unsigned int)digit;
+    }
+    return *mac != 0 && !(*mac & MAC_MULTICAST);
+}
+
+/* "SWITCH", or "SWITCH, MAC". */
+static bool parse_net(struct text value, struct config_net *field)
+{
+    struct text name, mac;
+    uint64_t number = 0;
+
+    if (split(value, &name, &mac) && !parse_mac(mac, &number))
+        return false;
+    if (!text_is_name(name))
+        return false;
+    memcpy(field->name, name.at, name.size);
+    field->name[name.size] = '\0';
+    field->mac = number;
     return true;
 }
 
@@ -326,6 +381,8 @@ bool config_parse_value(const struct config_key *key, struct text value, void *f
         return parse_disk(key, value, field);
     case CONFIG_SHARE:
         return parse_share(key, value, field);
+    case CONFIG_NET:
+        return parse_net(value, field);
     }
     return false;
 }
@@ -384,6 +441,11 @@ void config_describe(const struct config_key *key, char *buffer, size_t size)
         str_format(buffer, size,
                    "another guest and a size from %lluK to %lluM, a power of two, such as two, 4M",
                    min / KIB(1), max / MIB(1));
+        break;
+    case CONFIG_NET:
+        str_format(buffer, size,
+                   "a switch's name of a-z, 0-9, _ and -, then perhaps a station's MAC address, "
+                   "such as lan0, 02:00:00:00:00:01");
         break;
     }
 }

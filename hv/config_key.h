@@ -37,6 +37,9 @@ static inline bool text_is(struct text text, const char *word)
     return text.size == strlen(word) && memcmp(text.at, word, text.size) == 0;
 }
 
+/* What guests and switches may be called. */
+bool text_is_name(struct text text);
+
 const struct config_key *config_find_key(enum config_section section, struct text name);
 
 /* Converts the value into the field as the key's kind says; false, and nothing is written, when it

@@ -52,6 +52,11 @@ static bool all_ram(const struct vm *vm, uint64_t gpa, uint64_t size)
     return true;
 }
 
+const void *guest_mem_look(struct vm *vm, gpa_t gpa, uint64_t size)
+{
+    return ram_at(vm, gpa.value, size);
+}
+
 bool guest_mem_is_ram(struct vm *vm, gpa_t gpa)
 {
     return ram_at(vm, gpa.value, 1) != NULL;

@@ -20,6 +20,9 @@ int guest_mem_zero(struct vm *vm, gpa_t gpa, uint64_t size);
 /* Two bytes at an even address, in one piece whatever other CPUs do. */
 int guest_mem_load16(struct vm *vm, gpa_t gpa, uint16_t *value);
 int guest_mem_store16(struct vm *vm, gpa_t gpa, uint16_t value);
+/* The bytes where they lie, to be copied at once: the guest may change them meanwhile.  A null
+ * pointer where they are not in one piece of RAM. */
+const void *guest_mem_look(struct vm *vm, gpa_t gpa, uint64_t size);
 bool guest_mem_is_ram(struct vm *vm, gpa_t gpa);
 /* Exchange one byte atomically, with the guest's CPUs too.  Returns what it was; 0 where there is
  * no RAM. */

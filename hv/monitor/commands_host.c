@@ -15,6 +15,7 @@
 #include "hv/main.h"
 #include "hv/mem.h"
 #include "hv/monitor/json.h"
+#include "hv/printf.h"
 #include "hv/string.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -127,7 +128,51 @@ static void info_host(void)
     print_pages();
 }
 
+#define MAC_TEXT_SIZE 18
+
 /* ---- info GUEST ----------------------------------------------------------------------------- */
+
+/* "aa:bb:cc:dd:ee:ff" */
+static const char *mac_text(const struct vm *vm, char text[MAC_TEXT_SIZE])
+{
+    const uint8_t *mac = vm->pci.net.config.mac;
+
+    str_format(text, MAC_TEXT_SIZE, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3],
+               mac[4], mac[5]);
+    return text;
+}
+
+static void json_net(const struct vm *vm)
+{
+    const struct vswitch_port *port = &vm->pci.net.port;
+    char mac[MAC_TEXT_SIZE];
+
+    if (!port->owner)
+        return;
+    json_string("switch", port->owner->name);
+    json_string("mac", mac_text(vm, mac));
+    json_number("sent_packets", port->sent.packets);
+    json_number("sent_bytes", port->sent.bytes);
+    json_number("refused_packets", port->refused);
+    json_number("received_packets", port->received.packets);
+    json_number("received_bytes", port->received.bytes);
+    json_number("lost_packets", port->lost);
+}
+
+static void print_net(const struct vm *vm)
+{
+    const struct vswitch_port *port = &vm->pci.net.port;
+    char mac[MAC_TEXT_SIZE];
+
+    if (!port->owner)
+        return;
+    console_print("  net      %s, %s, link %s\n", port->owner->name, mac_text(vm, mac),
+                  port->up ? "up" : "down");
+    console_print("           sent     %lu packets, %lu bytes; %lu refused\n", port->sent.packets,
+                  port->sent.bytes, port->refused);
+    console_print("           received %lu packets, %lu bytes; %lu lost\n", port->received.packets,
+                  port->received.bytes, port->lost);
+}
 
 static void json_guest(const struct vm *vm)
 {
@@ -143,6 +188,7 @@ static void json_guest(const struct vm *vm)
     json_number("memory", config->memory);
     json_number("vcpus", vm->vcpu_count);
     json_number("clock_ns", vm_now_ns(vm));
+    json_net(vm);
     json_end();
 }
 
@@ -169,6 +215,7 @@ static void info_guest(const struct vm *vm)
                       vm->slots[i].gpa.value, vm->slots[i].size, vm->slots[i].hpa.value);
     console_print("  vcpus    %u\n", vm->vcpu_count);
     console_print("  clock    %lu.%03lu s\n", ms / 1000, ms % 1000);
+    print_net(vm);
 }
 
 static void info(const struct command_args *args)

@@ -14,4 +14,7 @@ struct dma {
     /* The same in one piece, whatever another CPU does; gpa is even. */
     int (*load16)(void *ctx, uint64_t gpa, uint16_t *value);
     int (*store16)(void *ctx, uint64_t gpa, uint16_t value);
+    /* The bytes where they lie, to be copied at once; they may change meanwhile.  A null pointer
+     * where they do not lie in one piece. */
+    const void *(*look)(void *ctx, uint64_t gpa, uint64_t size);
 };

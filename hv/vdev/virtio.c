@@ -157,10 +157,10 @@ static void run_queue(struct virtio *virtio, unsigned int index)
 {
     if (!is_usable(virtio, index))
         return;
-    if (receives(virtio, index))
-        virtio->kind->refilled(virtio->setup.dev, index);
-    else
+    if (!receives(virtio, index))
         answer_queue(virtio, index);
+    else if (virtio->kind->refilled)
+        virtio->kind->refilled(virtio->setup.dev, index);
 }
 
 static void run_all(struct virtio *virtio)
@@ -180,7 +180,7 @@ bool virtio_take(struct virtio *virtio, unsigned int index, struct virtq_chain *
         return false;
     do { /* what is made available while the driver is asked to notify is seen */
         result = virtq_take(queue, chain);
-    } while (result == 0 && (result = virtq_listen(queue)) > 0);
+    } while (result == 0 && virtio->kind->refilled && (result = virtq_listen(queue)) > 0);
     if (result < 0)
         virtio_need_reset(virtio);
     return result > 0;
@@ -191,10 +191,28 @@ void virtio_untake(struct virtio *virtio, unsigned int index, unsigned int count
     virtq_untake(&virtio->queues[index], count);
 }
 
+void virtio_put(struct virtio *virtio, unsigned int index, uint16_t head, uint32_t written)
+{
+    if (virtq_put(&virtio->queues[index], head, written) != 0)
+        virtio_need_reset(virtio);
+}
+
+void virtio_publish(struct virtio *virtio, unsigned int index)
+{
+    if (virtq_publish(&virtio->queues[index]) != 0)
+        virtio_need_reset(virtio);
+}
+
+void virtio_undo(struct virtio *virtio, unsigned int index, unsigned int taken, unsigned int put)
+{
+    virtq_untake(&virtio->queues[index], taken);
+    virtq_unput(&virtio->queues[index], put);
+}
+
 void virtio_give(struct virtio *virtio, unsigned int index, uint16_t head, uint32_t written)
 {
-    if (virtq_give(&virtio->queues[index], head, written) != 0)
-        virtio_need_reset(virtio);
+    virtio_put(virtio, index, head, written);
+    virtio_publish(virtio, index);
 }
 
 void virtio_tell(struct virtio *virtio, unsigned int index)

@@ -39,7 +39,8 @@ struct virtio_kind {
      * has broken a rule.
      */
     int (*request)(void *dev, unsigned int queue, struct virtq_chain *chain, uint32_t *written);
-    /* The driver has given buffers to a queue that receives.  Only called where there is one. */
+    /* The driver has given buffers to a queue that receives; a null pointer: nobody waits for any.
+     */
     void (*refilled)(void *dev, unsigned int queue);
     /* The driver is there or has gone, with all that it has negotiated; or a null pointer. */
     void (*changed)(void *dev, bool live);
@@ -92,13 +93,19 @@ static inline bool virtio_has(const struct virtio *virtio, uint64_t feature)
 
 /*
  * A buffer of a queue that receives: true with a chain to be filled.  False: there is none; then
- * refilled() will be called.
+ * refilled() will be called, where the kind has it.
  */
 bool virtio_take(struct virtio *virtio, unsigned int queue, struct virtq_chain *chain);
 /* Buffers that were taken last and are not needed after all. */
 void virtio_untake(struct virtio *virtio, unsigned int queue, unsigned int count);
 /* One is full; the driver does not hear of it yet. */
 void virtio_give(struct virtio *virtio, unsigned int queue, uint16_t head, uint32_t written);
+/* The same for several that the driver is to see at once: when they are published. */
+void virtio_put(struct virtio *virtio, unsigned int queue, uint16_t head, uint32_t written);
+void virtio_publish(struct virtio *virtio, unsigned int queue);
+/* So many that were taken last, and those of them that were put and not published, are as if they
+ * had not been. */
+void virtio_undo(struct virtio *virtio, unsigned int queue, unsigned int taken, unsigned int put);
 /* The driver hears of what was given to it, when it wants to. */
 void virtio_tell(struct virtio *virtio, unsigned int queue);
 /* The driver has broken a rule of this device's.  Nothing but a reset helps. */

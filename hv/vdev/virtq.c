@@ -151,7 +151,7 @@ void virtq_untake(struct virtq *queue, unsigned int count)
 
 /* ---- Giving back ---------------------------------------------------------------------------- */
 
-int virtq_give(struct virtq *queue, uint16_t head, uint32_t written)
+int virtq_put(struct virtq *queue, uint16_t head, uint32_t written)
 {
     uint64_t place = queue->used + RING + queue->done % queue->size * 8u;
     uint32_t element[2] = {head, written};
@@ -159,7 +159,24 @@ int virtq_give(struct virtq *queue, uint16_t head, uint32_t written)
     if (queue->dma->write(queue->dma->ctx, place, element, sizeof(element)) != 0)
         return -EFAULT;
     queue->done++;
+    return 0;
+}
+
+int virtq_publish(struct virtq *queue)
+{
     return store(queue, queue->used + INDEX, queue->done); /* x86 keeps the order of stores */
+}
+
+void virtq_unput(struct virtq *queue, unsigned int count)
+{
+    queue->done = (uint16_t)(queue->done - count);
+}
+
+int virtq_give(struct virtq *queue, uint16_t head, uint32_t written)
+{
+    int error = virtq_put(queue, head, written);
+
+    return error ? error : virtq_publish(queue);
 }
 
 /* What is stored must be seen before what is loaded next is looked at: the one place where x86

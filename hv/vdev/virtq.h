@@ -56,6 +56,11 @@ int virtq_take(struct virtq *queue, struct virtq_chain *chain);
 void virtq_untake(struct virtq *queue, unsigned int count);
 /* Hands a chain back, with so many bytes written to it from its beginning. */
 int virtq_give(struct virtq *queue, uint16_t head, uint32_t written);
+/* The same for several that the driver is to see at once. */
+int virtq_put(struct virtq *queue, uint16_t head, uint32_t written);
+int virtq_publish(struct virtq *queue);
+/* So many have been put and not been published: they have not been put. */
+void virtq_unput(struct virtq *queue, unsigned int count);
 /* Asks to be notified of what is made available from now on.  1: there is more already. */
 int virtq_listen(struct virtq *queue);
 /* 1: the driver wants an interrupt for what was given since the last call. */

@@ -191,7 +191,7 @@ static uint64_t bar_base(const struct vpci_function *function)
 }
 
 /* Whose BAR an address of the window is in; *offset is set to the place in it. */
-static struct vpci_function *find_bar(struct vpci *pci, uint64_t *offset)
+static struct vpci_function *search_bar(struct vpci *pci, uint64_t *offset)
 {
     uint64_t address = LAYOUT_PCI_BASE + *offset;
 
@@ -205,6 +205,20 @@ static struct vpci_function *find_bar(struct vpci *pci, uint64_t *offset)
             return function;
     }
     return NULL;
+}
+
+/* The same; a doorbell is mostly rung again.  BARs are whole pages. */
+static struct vpci_function *find_bar(struct vpci *pci, uint64_t *offset)
+{
+    uint64_t page = *offset >> PAGE_SHIFT, in_page = *offset & PAGE_MASK;
+
+    if (!pci->recent || pci->recent_page != page) {
+        pci->recent = search_bar(pci, offset);
+        pci->recent_page = page;
+        pci->recent_offset = *offset - in_page;
+    }
+    *offset = pci->recent_offset + in_page;
+    return pci->recent;
 }
 
 static uint64_t window_read(void *dev, uint64_t offset, uint8_t size)
@@ -271,6 +285,7 @@ static void config_write(struct vpci *pci, uint64_t address, uint8_t size, uint6
 
     if (!function)
         return;
+    pci->recent = NULL;
     spin_lock(&function->lock);
     for (unsigned int i = 0; i < size && reg + i < VPCI_CONFIG_SIZE; i++) {
         uint8_t mask = function->writable[reg + i], byte = (uint8_t)(value >> (8 * i));

@@ -62,6 +62,10 @@ struct vpci {
     struct vpci_function *slots[VPCI_SLOTS];
     struct vpci_function bridge;
     struct vpci_ops ops;
+    /* The page of the window that was last accessed, whose BAR it is in, and where; none: not since
+     * a configuration register was written. */
+    struct vpci_function *recent;
+    uint64_t recent_page, recent_offset;
 };
 
 /* A bus with its host bridge in slot 0. */

@@ -58,8 +58,8 @@ static void offer_chain(unsigned int queue)
 {
     unsigned int flags = queue == RX ? D_WRITE : 0;
 
-    descriptor(DESC + queue_at(queue), 0, BUFFERS + number(), number(), D_NEXT | flags, 1);
-    descriptor(DESC + queue_at(queue), 1, BUFFERS + byte(), byte(), flags, 0);
+    descriptor(DESC + queue * QUEUE, 0, BUFFERS + number(), number(), D_NEXT | flags, 1);
+    descriptor(DESC + queue * QUEUE, 1, BUFFERS + byte(), byte(), flags, 0);
     offer_to(queue, 0);
     kick_queue(queue);
 }

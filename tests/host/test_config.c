@@ -150,6 +150,10 @@ static void test_line_ends(void)
     "mica.conf:4: share: expected another guest and a size from 4K to 256M, a power of two, such " \
     "as two, 4M; found "
 
+#define EXPECTED_NET                                                                   \
+    "mica.conf:4: net: expected a switch's name of a-z, 0-9, _ and -, then perhaps a " \
+    "station's MAC address, such as lan0, 02:00:00:00:00:01; found "
+
 static const struct {
     const char *text, *message;
 } wrong[] = {
@@ -193,6 +197,19 @@ static const struct {
     {GUEST("share = b, 4K, 4K\n"), EXPECTED_SHARE "\"b, 4K, 4K\""},
     {GUEST("share = abcdefghijklmnopqrstuvwxyz012345, 4K\n"),
      EXPECTED_SHARE "\"abcdefghijklmnopqrstuvwxyz012345, 4K\""},
+    {GUEST("net =\n"), EXPECTED_NET "\"\""},
+    {GUEST("net = Lan\n"), EXPECTED_NET "\"Lan\""},
+    {GUEST("net = , 02:00:00:00:00:01\n"), EXPECTED_NET "\", 02:00:00:00:00:01\""},
+    {GUEST("net = abcdefghijklmnopqrstuvwxyz012345\n"),
+     EXPECTED_NET "\"abcdefghijklmnopqrstuvwxyz012345\""},
+    {GUEST("net = lan,\n"), EXPECTED_NET "\"lan,\""},
+    {GUEST("net = lan, 00:00:00:00:00:00\n"), EXPECTED_NET "\"lan, 00:00:00:00:00:00\""},
+    {GUEST("net = lan, 03:00:00:00:00:01\n"), EXPECTED_NET "\"lan, 03:00:00:00:00:01\""},
+    {GUEST("net = lan, 02:00:00:00:00:0\n"), EXPECTED_NET "\"lan, 02:00:00:00:00:0\""},
+    {GUEST("net = lan, 02:00:00:00:00:0g\n"), EXPECTED_NET "\"lan, 02:00:00:00:00:0g\""},
+    {GUEST("net = lan, 02-00-00-00-00-01\n"), EXPECTED_NET "\"lan, 02-00-00-00-00-01\""},
+    {GUEST("net = lan, 02:00:00:00:00:01 a\n"), EXPECTED_NET "\"lan, 02:00:00:00:00:01 a\""},
+    {GUEST("net = lan, 02:00:00:00:00:01, a\n"), EXPECTED_NET "\"lan, 02:00:00:00:00:01, a\""},
     {GUEST("= d\n"), "mica.conf:4: : expected a key of [guest]; this one is unknown"},
     {GUEST("Vcpus = 1\n"), "mica.conf:4: Vcpus: expected a key of [guest]; this one is unknown"},
     {GUEST("vcpus\n"), "mica.conf:4: vcpus: expected \"key = value\""},
@@ -444,6 +461,36 @@ static void test_shares(void)
           "what is no name is quoted as it may be shown");
 }
 
+#define TWO(a, b)                                     \
+    "[guest a]\nkernel=k\nmemory=100M\nnet = " a "\n" \
+    "[guest b]\nkernel=k\nmemory=100M\nnet = " b "\n"
+
+static void test_net(void)
+{
+    uint64_t made[2];
+
+    CHECK(parse(GUEST("net = lan_0-x , 00:1B:2c:3D:4e:5F\n")) == 0 &&
+              strcmp(config.guests[0].net.name, "lan_0-x") == 0 &&
+              config.guests[0].net.mac == 0x001b2c3d4e5f,
+          "a switch and a MAC address");
+    CHECK(parse(GUEST("\n")) == 0 && !config.guests[0].net.name[0] && !config.guests[0].net.mac,
+          "no network where none is named");
+    CHECK(parse(TWO("lan", "lan")) == 0, "addresses are made");
+    made[0] = config.guests[0].net.mac;
+    made[1] = config.guests[1].net.mac;
+    CHECK((made[0] >> 40 & 3) == 2 && (made[1] >> 40 & 3) == 2 && made[0] != made[1],
+          "of single stations, of no manufacturer");
+    CHECK(parse(TWO("lan", "wan")) == 0 && config.guests[0].net.mac == made[0] &&
+              config.guests[1].net.mac != made[1],
+          "from the names of guest and switch alone");
+    CHECK(parse(TWO("lan, 02:00:00:00:00:01", "lan, 02:00:00:00:00:01")) == 1 &&
+              strcmp(messages, "mica.conf:8: net: expected another MAC address on lan than that of "
+                               "a at line 4\n") == 0 &&
+              !config.guests[0].bad && config.guests[1].bad,
+          "the same twice on one switch is refused");
+    CHECK(parse(TWO("lan, 02:00:00:00:00:01", "wan, 02:00:00:00:00:01")) == 0, "on two it is not");
+}
+
 static bool has_k(void *ctx, const char *name)
 {
     return strcmp(name, "k") == 0;
@@ -534,6 +581,7 @@ int main(void)
     test_machine();
     test_disks();
     test_shares();
+    test_net();
     test_console();
     test_help();
     test_every_length();

@@ -60,14 +60,14 @@ static bool came(unsigned int from, unsigned int count)
 
 static void transmit(uint64_t gpa, uint32_t size)
 {
-    descriptor(queue_at(TX) + DESC, 0, gpa, size, 0, 0);
+    descriptor(TX * QUEUE + DESC, 0, gpa, size, 0, 0);
     offer_to(TX, 0);
     kick_queue(TX);
 }
 
 static uint16_t done(unsigned int queue)
 {
-    return (uint16_t)get(queue_at(queue) + USED + 2, 2);
+    return (uint16_t)get(queue * QUEUE + USED + 2, 2);
 }
 
 static void test_identity(void)
@@ -83,13 +83,13 @@ static void test_sending(void)
     start();
     transmit(TEXT, 100);
     CHECK(came(0, 100) && done(TX) == 1, "what is sent comes out");
-    descriptor(queue_at(TX) + DESC, 1, TEXT + 100, 1, D_NEXT, 2);
-    descriptor(queue_at(TX) + DESC, 2, TEXT + 101, 200, 0, 0);
+    descriptor(TX * QUEUE + DESC, 1, TEXT + 100, 1, D_NEXT, 2);
+    descriptor(TX * QUEUE + DESC, 2, TEXT + 101, 200, 0, 0);
     offer_to(TX, 1);
     kick_queue(TX);
     CHECK(came(0, 301) && done(TX) == 2, "from several buffers");
-    descriptor(queue_at(TX) + DESC, 1, TEXT + 301, 50, D_NEXT, 2);
-    descriptor(queue_at(TX) + DESC, 2, BUFFERS, 4, D_WRITE, 0);
+    descriptor(TX * QUEUE + DESC, 1, TEXT + 301, 50, D_NEXT, 2);
+    descriptor(TX * QUEUE + DESC, 2, BUFFERS, 4, D_WRITE, 0);
     offer_to(TX, 1);
     kick_queue(TX);
     CHECK(came(0, 351) && done(TX) == 3, "and what may be written is left alone");
@@ -99,9 +99,9 @@ static void test_no_room(void)
 {
     start();
     room = 70;
-    descriptor(queue_at(TX) + DESC, 1, TEXT, 60, D_NEXT, 2);
-    descriptor(queue_at(TX) + DESC, 2, TEXT + 60, 60, 0, 0);
-    descriptor(queue_at(TX) + DESC, 3, TEXT + 120, 10, 0, 0);
+    descriptor(TX * QUEUE + DESC, 1, TEXT, 60, D_NEXT, 2);
+    descriptor(TX * QUEUE + DESC, 2, TEXT + 60, 60, 0, 0);
+    descriptor(TX * QUEUE + DESC, 3, TEXT + 120, 10, 0, 0);
     offer_to(TX, 1);
     offer_to(TX, 3);
     kick_queue(TX);
@@ -129,7 +129,7 @@ static void test_shrinking(void)
     start();
     room = 40;
     transmit(TEXT, 100);
-    put(queue_at(TX) + DESC + 8, 30, 4);
+    put(TX * QUEUE + DESC + 8, 30, 4);
     room = ~0u;
     virtio_work(&virtio);
     CHECK(out_count == 40 && done(TX) == 1, "a buffer that has shrunk meanwhile is done");
@@ -149,7 +149,7 @@ static void test_long(void)
         virtio_work(&virtio);
     CHECK(came(0, 0x8000) && turns == 8, "and is whole in the end");
     for (unsigned int i = 0; i < 8; i++) {
-        descriptor(queue_at(TX) + DESC, i, TEXT, 4096, 0, 0);
+        descriptor(TX * QUEUE + DESC, i, TEXT, 4096, 0, 0);
         offer_to(TX, (uint16_t)i);
     }
     out_count = laters = 0;
@@ -163,8 +163,8 @@ static void test_receiving(void)
 
     start();
     CHECK(virtio_console_receive(&console, text, 10) == 0, "nothing is taken without a buffer");
-    descriptor(queue_at(RX) + DESC, 0, BUFFERS, 16, D_WRITE, 0);
-    descriptor(queue_at(RX) + DESC, 1, BUFFERS + 0x100, 16, D_WRITE, 0);
+    descriptor(RX * QUEUE + DESC, 0, BUFFERS, 16, D_WRITE, 0);
+    descriptor(RX * QUEUE + DESC, 1, BUFFERS + 0x100, 16, D_WRITE, 0);
     offer_to(RX, 0);
     offer_to(RX, 1);
     kick_queue(RX);

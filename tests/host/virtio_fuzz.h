@@ -28,7 +28,7 @@ static void scribble(void)
     uint8_t what = byte();
 
     if (what >= 0xc0)
-        ram[(what & 3u) << 12 | queue_at(what >> 2 & 1) | (number() & 0xff)] = byte();
+        ram[(what & 3u) << 12 | (what >> 2 & 1u) * QUEUE | (number() & 0xff)] = byte();
 }
 
 static inline void poke_descriptor(unsigned int queue)
@@ -37,7 +37,7 @@ static inline void poke_descriptor(unsigned int queue)
                                      DESC, 0xfee00000};
     uint8_t index = byte() & 7;
 
-    descriptor(byte() & 1 ? DESC + queue_at(queue) : DATA, index, bases[byte() % 7] + byte(),
+    descriptor(byte() & 1 ? DESC + queue * QUEUE : DATA, index, bases[byte() % 7] + byte(),
                byte() & 1 ? number() : ~0u - byte(), byte() & 7, byte() & 15);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A guest for virtio devices in host tests: memory, a PCI bus with one device, and a driver that
- * keeps to the rules unless it is told otherwise. */
+ * keeps to the rules unless it is told otherwise.  Where two guests talk, use_guest() says whose
+ * all this is. */
 #pragma once
 
 #include "hv/errno.h"
@@ -18,6 +19,7 @@
 #define AVAIL    (RAM_BASE + 0x1000)
 #define USED     (RAM_BASE + 0x2000)
 #define DATA     (RAM_BASE + 0x4000)
+#define QUEUE    0x8000ull /* from one queue's areas to the next one's */
 #define SLOT     1
 #define BAR      0xc0010000ull
 
@@ -25,17 +27,25 @@
 #define D_WRITE    2
 #define D_INDIRECT 4
 
-static uint8_t ram[RAM_SIZE];
-static struct vpci pci;
-static struct virtio virtio;
+static uint8_t rams[2][RAM_SIZE], *ram = rams[0];
+static struct vpci buses[2], *bus = &buses[0];
+static struct virtio virtio, second, *device = &virtio;
 static struct spinlock lock;
-static unsigned int interrupts[4]; /* by vector */
+static unsigned int interrupt_counts[2][4], *interrupts = interrupt_counts[0]; /* by vector */
 static unsigned int laters;
 static uint16_t ring_size;
 
 void panic_at(const char *file, int line, const char *format, ...)
 {
     abort();
+}
+
+static inline void use_guest(unsigned int which)
+{
+    ram = rams[which];
+    bus = &buses[which];
+    device = which ? &second : &virtio;
+    interrupts = interrupt_counts[which];
 }
 
 static bool is_ram(uint64_t gpa, uint64_t size)
@@ -47,7 +57,7 @@ static int ram_read(void *ctx, uint64_t gpa, void *to, uint64_t size)
 {
     if (!is_ram(gpa, size))
         return -EFAULT;
-    memcpy(to, &ram[gpa - RAM_BASE], size);
+    memcpy(to, (uint8_t *)ctx + (gpa - RAM_BASE), size);
     return 0;
 }
 
@@ -55,7 +65,7 @@ static int ram_write(void *ctx, uint64_t gpa, const void *from, uint64_t size)
 {
     if (!is_ram(gpa, size))
         return -EFAULT;
-    memcpy(&ram[gpa - RAM_BASE], from, size);
+    memcpy((uint8_t *)ctx + (gpa - RAM_BASE), from, size);
     return 0;
 }
 
@@ -78,9 +88,17 @@ static int ram_store16(void *ctx, uint64_t gpa, uint16_t value)
     return ram_write(ctx, gpa, &value, sizeof(value));
 }
 
+/* A page at a time: what lies across a page's end is in pieces. */
+static const void *ram_look(void *ctx, uint64_t gpa, uint64_t size)
+{
+    bool one = size && gpa / 4096 == (gpa + size - 1) / 4096;
+
+    return one && is_ram(gpa, size) ? (uint8_t *)ctx + (gpa - RAM_BASE) : NULL;
+}
+
 static void deliver(void *ctx, const struct apic_message *message)
 {
-    interrupts[(message->vector - 0x40) & 3]++;
+    ((unsigned int *)ctx)[(message->vector - 0x40) & 3]++;
 }
 
 static void note_later(void *ctx)
@@ -105,7 +123,7 @@ static inline uint64_t get(uint64_t gpa, unsigned int size)
 
 static inline uint64_t bar_in(uint64_t offset, uint8_t size)
 {
-    struct mmio_range window = vpci_window(&pci);
+    struct mmio_range window = vpci_window(bus);
     uint64_t value = window.read(window.dev, BAR - LAYOUT_PCI_BASE + offset, size);
 
     return size == 8 ? value : value & ((1ull << size * 8) - 1);
@@ -113,21 +131,21 @@ static inline uint64_t bar_in(uint64_t offset, uint8_t size)
 
 static inline void bar_out(uint64_t offset, uint8_t size, uint64_t value)
 {
-    struct mmio_range window = vpci_window(&pci);
+    struct mmio_range window = vpci_window(bus);
 
     window.write(window.dev, BAR - LAYOUT_PCI_BASE + offset, size, value);
 }
 
 static inline void config_out(unsigned int reg, uint8_t size, uint64_t value)
 {
-    struct mmio_range ecam = vpci_ecam(&pci);
+    struct mmio_range ecam = vpci_ecam(bus);
 
     ecam.write(ecam.dev, SLOT << 15 | reg, size, value);
 }
 
 static inline uint64_t config_in(unsigned int reg, uint8_t size)
 {
-    struct mmio_range ecam = vpci_ecam(&pci);
+    struct mmio_range ecam = vpci_ecam(bus);
 
     return ecam.read(ecam.dev, SLOT << 15 | reg, size);
 }
@@ -177,35 +195,33 @@ static inline void choose_features(uint64_t features)
 
 static inline void plug(const struct virtio_kind *kind, struct virtio_setup setup)
 {
-    setup.dma = (struct dma){
-        .read = ram_read, .write = ram_write, .load16 = ram_load16, .store16 = ram_store16};
+    setup.dma = (struct dma){.ctx = ram,
+                             .read = ram_read,
+                             .write = ram_write,
+                             .load16 = ram_load16,
+                             .store16 = ram_store16,
+                             .look = ram_look};
     setup.later = note_later;
     setup.lock = &lock;
-    memset(ram, 0, sizeof(ram));
-    memset(interrupts, 0, sizeof(interrupts));
+    memset(ram, 0, RAM_SIZE);
+    memset(interrupts, 0, sizeof(interrupt_counts[0]));
     laters = 0;
     meddle = NULL;
-    vpci_init(&pci, &(struct vpci_ops){.deliver = deliver});
-    virtio_init(&virtio, kind, &setup);
-    vpci_plug(&pci, SLOT, &virtio.pci);
+    vpci_init(bus, &(struct vpci_ops){.ctx = interrupts, .deliver = deliver});
+    virtio_init(device, kind, &setup);
+    vpci_plug(bus, SLOT, &device->pci);
     config_out(0x10, 8, BAR);
     config_out(4, 2, 6);
-    config_out((unsigned int)virtio.pci.msix + 2, 2, 0x8000);
-    for (unsigned int i = 0; i < virtio.pci.vectors; i++) {
+    config_out((unsigned int)device->pci.msix + 2, 2, 0x8000);
+    for (unsigned int i = 0; i < device->pci.vectors; i++) {
         bar_out(B_TABLE + 16 * i, 8, 0xfee00000);
         bar_out(B_TABLE + 16 * i + 8, 8, 0x40 + i);
     }
 }
 
-/* The rings of a queue lie so far behind those of the first. */
-static inline uint64_t queue_at(unsigned int queue)
-{
-    return queue * 0x8000ull;
-}
-
 static inline void set_up_queue(unsigned int queue, uint16_t size)
 {
-    uint64_t offset = queue_at(queue);
+    uint64_t offset = queue * QUEUE;
 
     ring_size = size;
     bar_out(C_QUEUE_SELECT, 2, queue);
@@ -218,19 +234,25 @@ static inline void set_up_queue(unsigned int queue, uint16_t size)
     bar_out(C_QUEUE_ENABLE, 2, 1);
 }
 
-/* Negotiation and the first queue, as the standard has it. */
-static inline void start_driver(uint64_t features, uint16_t size)
+/* Negotiation and the first queues, as the standard has it. */
+static inline void start_queues(uint64_t features, uint16_t size, unsigned int count)
 {
-    memset(ram, 0, sizeof(ram));
+    memset(ram, 0, RAM_SIZE);
     bar_out(C_STATUS, 1, 0);
     bar_out(C_STATUS, 1, 1);
     bar_out(C_STATUS, 1, 3);
     choose_features(features);
     bar_out(C_STATUS, 1, 0xb);
     bar_out(C_CONFIG_VECTOR, 2, 0);
-    set_up_queue(0, size);
+    for (unsigned int i = 0; i < count; i++)
+        set_up_queue(i, size);
     bar_out(C_STATUS, 1, 0xf);
-    memset(interrupts, 0, sizeof(interrupts));
+    memset(interrupts, 0, sizeof(interrupt_counts[0]));
+}
+
+static inline void start_driver(uint64_t features, uint16_t size)
+{
+    start_queues(features, size, 1);
 }
 
 static inline void descriptor(uint64_t table, unsigned int index, uint64_t gpa, uint32_t size,
@@ -254,11 +276,11 @@ static inline uint16_t used_index(void)
 
 static inline void offer_to(unsigned int queue, uint16_t head)
 {
-    uint64_t avail = AVAIL + queue_at(queue);
-    uint16_t index = (uint16_t)get(avail + 2, 2);
+    uint64_t area = AVAIL + queue * QUEUE;
+    uint16_t index = (uint16_t)get(area + 2, 2);
 
-    put(avail + 4 + 2u * (index % ring_size), head, 2);
-    put(avail + 2, index + 1u, 2);
+    put(area + 4 + 2u * (index % ring_size), head, 2);
+    put(area + 2, index + 1u, 2);
 }
 
 static inline void offer(uint16_t head)
@@ -268,7 +290,7 @@ static inline void offer(uint16_t head)
 
 static inline void kick_queue(unsigned int queue)
 {
-    bar_out(B_NOTIFY + 4 * queue, 4, 0);
+    bar_out(B_NOTIFY + 4 * queue, 4, queue);
 }
 
 static inline void kick(void)
