@@ -46,7 +46,8 @@ void loop_timer_arm(struct timer *timer, uint64_t deadline_tsc)
 {
     struct hv_cpu *hv = this_cpu()->hv;
 
-    loop_timer_cancel(timer);
+    if (__atomic_load_n(&timer->queue, __ATOMIC_RELAXED) != &hv->timers) /* in it, it only moves */
+        loop_timer_cancel(timer);
     spin_lock(&hv->timer_lock);
     timer_arm(&hv->timers, timer, deadline_tsc);
     spin_unlock(&hv->timer_lock);
@@ -422,8 +423,10 @@ static void run(struct hv_cpu *hv, struct vcpu *vcpu)
     vcpu_run(vcpu);
     kvm_steal_leave(vcpu);
     hv->running = NULL;
+    if (wants_to_run(vcpu))
+        return;
     spin_lock(&hv->queue_lock);
-    if (!wants_to_run(vcpu))
+    if (!wants_to_run(vcpu)) /* who has woken it before the lock was taken found it awake */
         sched_sleep(&vcpu->sched, time_ns());
     spin_unlock(&hv->queue_lock);
 }
