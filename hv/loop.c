@@ -45,8 +45,9 @@ static void program_hardware(const struct hv_cpu *hv)
 void loop_timer_arm(struct timer *timer, uint64_t deadline_tsc)
 {
     struct hv_cpu *hv = this_cpu()->hv;
+    const struct timer_queue *queue = __atomic_load_n(&timer->queue, __ATOMIC_RELAXED);
 
-    if (__atomic_load_n(&timer->queue, __ATOMIC_RELAXED) != &hv->timers) /* in it, it only moves */
+    if (queue && queue != &hv->timers) /* in this one it only moves */
         loop_timer_cancel(timer);
     spin_lock(&hv->timer_lock);
     timer_arm(&hv->timers, timer, deadline_tsc);
