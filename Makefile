@@ -41,6 +41,7 @@ IMAGE_SRC += hv/vdev/virtio_rng.c hv/board_rng.c
 IMAGE_SRC += hv/vdev/virtio_blk.c hv/board_blk.c
 IMAGE_SRC += hv/vdev/virtio_net.c hv/board_net.c
 IMAGE_SRC += hv/vdev/virtio_console.c hv/board_console.c
+IMAGE_SRC += hv/vdev/ivshmem.c hv/board_share.c
 IMAGE_SRC += $(addprefix hv/pv/,event.c kvm.c kvm_clock.c kvm_eoi.c kvm_steal.c mica.c pv.c)
 IMAGE_SRC += $(addprefix hv/monitor/,commands_host.c commands_inspect.c commands_sched.c \
             commands_vm.c json.c line.c monitor.c top.c)
@@ -175,6 +176,8 @@ HOST_TESTS += random
 HOST_SRC_random := hv/random.c
 HOST_TESTS += vpci
 HOST_SRC_vpci := hv/vdev/vpci.c
+HOST_TESTS += ivshmem
+HOST_SRC_ivshmem := hv/vdev/ivshmem.c hv/vdev/vpci.c
 VIRTIO_TALK_SRC := hv/vdev/virtq.c hv/vdev/virtio.c hv/vdev/virtio_console.c hv/vdev/vpci.c
 HOST_TESTS += virtio_console
 HOST_SRC_virtio_console := $(VIRTIO_TALK_SRC)
@@ -192,6 +195,7 @@ HOST_SRC_vswitch := hv/vdev/vswitch.c
 
 HOST_FUZZ += virtio
 HOST_FUZZ += event
+HOST_FUZZ += ivshmem
 HOST_FUZZ += guest_mem
 HOST_FUZZ += insn
 HOST_FUZZ += config
