@@ -12,6 +12,7 @@ O := build
 PLATFORM := qemu-svm
 GUESTS := build/guests/debian
 DEBIAN := build/guests/debian/mica.conf build/guests/debian-two/mica.conf
+DEBIAN_PROGRAMS := build/linux/mica-share
 RUN :=
 
 Q := $(if $(V),,@)
@@ -259,7 +260,13 @@ $(O)/mica.img: $(O)/BOOTX64.EFI $(O)/mica.elf build/guests/debian/mica.conf tool
 	$(call say,IMAGE,$@)
 	$(Q)tools/image --build $(O) --guests build/guests/debian --output $@
 
-$(DEBIAN) &: tools/guest-debian | $(O)/setup.done
+# Programs of ours in the Debian guests.
+build/linux/%: tests/linux/%.c | $(O)/setup.done
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 -Os $(WARN) -static -s $< -o $@
+
+$(DEBIAN) &: tools/guest-debian $(DEBIAN_PROGRAMS) | $(O)/setup.done
 	$(Q)tools/guest-debian
 
 run: all $(filter $(DEBIAN),$(GUESTS)/mica.conf) ## boot it: PLATFORM=qemu-svm bochs-vmx bochs-svm qemu-kvm
