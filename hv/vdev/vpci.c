@@ -197,6 +197,7 @@ static uint64_t bar_base(const struct vpci_function *function, unsigned int numb
     return base & ~0xfull;
 }
 
+/* At each write to configuration space: so an access passes by no BAR that is off. */
 static void find_places(struct vpci *pci)
 {
     pci->place_count = 0;
