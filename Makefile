@@ -12,6 +12,7 @@ O := build
 PLATFORM := qemu-svm
 GUESTS := build/guests/debian
 DEBIAN := build/guests/debian/mica.conf build/guests/debian-two/mica.conf
+DEBIAN_PROGRAMS := build/linux/mica-share
 RUN :=
 
 Q := $(if $(V),,@)
@@ -41,6 +42,7 @@ IMAGE_SRC += hv/vdev/virtio_rng.c hv/board_rng.c
 IMAGE_SRC += hv/vdev/virtio_blk.c hv/board_blk.c
 IMAGE_SRC += hv/vdev/virtio_net.c hv/board_net.c
 IMAGE_SRC += hv/vdev/virtio_console.c hv/board_console.c
+IMAGE_SRC += hv/vdev/ivshmem.c hv/board_share.c
 IMAGE_SRC += $(addprefix hv/pv/,event.c kvm.c kvm_clock.c kvm_eoi.c kvm_steal.c mica.c pv.c)
 IMAGE_SRC += $(addprefix hv/monitor/,commands_host.c commands_inspect.c commands_sched.c \
             commands_vm.c json.c line.c monitor.c top.c)
@@ -175,6 +177,8 @@ HOST_TESTS += random
 HOST_SRC_random := hv/random.c
 HOST_TESTS += vpci
 HOST_SRC_vpci := hv/vdev/vpci.c
+HOST_TESTS += ivshmem
+HOST_SRC_ivshmem := hv/vdev/ivshmem.c hv/vdev/vpci.c
 VIRTIO_TALK_SRC := hv/vdev/virtq.c hv/vdev/virtio.c hv/vdev/virtio_console.c hv/vdev/vpci.c
 HOST_TESTS += virtio_console
 HOST_SRC_virtio_console := $(VIRTIO_TALK_SRC)
@@ -192,6 +196,7 @@ HOST_SRC_vswitch := hv/vdev/vswitch.c
 
 HOST_FUZZ += virtio
 HOST_FUZZ += event
+HOST_FUZZ += ivshmem
 HOST_FUZZ += guest_mem
 HOST_FUZZ += insn
 HOST_FUZZ += config
@@ -255,7 +260,13 @@ $(O)/mica.img: $(O)/BOOTX64.EFI $(O)/mica.elf build/guests/debian/mica.conf tool
 	$(call say,IMAGE,$@)
 	$(Q)tools/image --build $(O) --guests build/guests/debian --output $@
 
-$(DEBIAN) &: tools/guest-debian | $(O)/setup.done
+# Programs of ours in the Debian guests.
+build/linux/%: tests/linux/%.c | $(O)/setup.done
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 -Os $(WARN) -static -s $< -o $@
+
+$(DEBIAN) &: tools/guest-debian $(DEBIAN_PROGRAMS) | $(O)/setup.done
 	$(Q)tools/guest-debian
 
 run: all $(filter $(DEBIAN),$(GUESTS)/mica.conf) ## boot it: PLATFORM=qemu-svm bochs-vmx bochs-svm qemu-kvm

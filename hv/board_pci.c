@@ -79,6 +79,7 @@ void board_pci_reset(struct vm *vm, const struct vpci_ops *ops, const struct vti
     vpci_init(&vm->pci.bus, ops);
     for (unsigned int i = 0; i < BOARD_DEVICE_COUNT; i++)
         reset_device(vm, i);
+    board_share_reset(vm);
 }
 
 void board_pci_off(struct vm *vm)
@@ -86,6 +87,7 @@ void board_pci_off(struct vm *vm)
     for (unsigned int i = 0; i < BOARD_DEVICE_COUNT; i++)
         if (vm->pci.devices[i].kind)
             virtio_off(&vm->pci.devices[i]);
+    board_share_off(vm);
 }
 
 void board_pci_work(struct vm *vm)

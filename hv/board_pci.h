@@ -8,6 +8,7 @@
 #include "hv/addr.h"
 #include "hv/random.h"
 #include "hv/spinlock.h"
+#include "hv/vdev/ivshmem.h"
 #include "hv/vdev/virtio.h"
 #include "hv/vdev/virtio_blk.h"
 #include "hv/vdev/virtio_console.h"
@@ -49,6 +50,9 @@ struct board_pci {
 
     struct virtio_net net;
     struct virtio_console console;
+
+    struct ivshmem share;
+    uint64_t share_gpa; /* where its memory is mapped; 0: nowhere */
 };
 
 /* 0, or -ENOMEM; board_pci_destroy() is right in both cases. */
@@ -62,3 +66,9 @@ void board_pci_off(struct vm *vm);
 void board_pci_work(struct vm *vm);
 /* What is typed, for the virtio console: how much of it was taken.  With the VM's lock held. */
 unsigned int board_pci_input(struct vm *vm, const uint8_t *bytes, unsigned int count);
+
+/* ---- board_share.c: memory that is shared with another VM ----------------------------------- */
+
+void board_share_reset(struct vm *vm);
+/* Nobody's doorbell reaches it any more. */
+void board_share_off(struct vm *vm);

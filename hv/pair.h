@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct ivshmem;
 struct vm;
 
 /* One end of an event channel; what the guest is told of it is in mica_abi.h. */
@@ -28,6 +29,7 @@ struct event_port {
 struct pair_half {
     struct vm *vm; /* a null pointer: it is not there */
     struct event_port ports[MICA_EVENT_PORTS];
+    struct ivshmem *device; /* a null pointer: it is off */
 };
 
 /* The lock is taken after that of a VM and before those of a CPU: it makes sure of the other VM,

@@ -9,6 +9,7 @@
 #include "hv/guest_mem.h"
 #include "hv/layout.h"
 #include "hv/mem.h"
+#include "hv/panic.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
@@ -93,8 +94,11 @@ static int make_slots(struct vm *vm)
 static int map_memory(struct vm *vm)
 {
     uint64_t pages = slat_pages_needed(vm->config->memory, vm->slot_count);
-    hpa_t pool = mem_alloc(pages, PAGE_SIZE);
+    hpa_t pool;
 
+    if (vm->config->share.size) /* which it may see anywhere in the PCI window */
+        pages += slat_pages_needed(LAYOUT_PCI_SIZE, 1);
+    pool = mem_alloc(pages, PAGE_SIZE);
     if (!pool.value)
         return -ENOMEM;
     vm->slat_pool = pool;
@@ -142,4 +146,18 @@ void vm_memory_flush(struct vm *vm)
     backend->slat_flush(vm);
     for (unsigned int i = 0; i < vm->vcpu_count; i++)
         vcpu_request(vm->vcpus[i], VCPU_REQ_FLUSH);
+}
+
+/* No code runs from it, for Mica would not find the bytes of an instruction there. */
+void vm_memory_show(struct vm *vm, gpa_t gpa, hpa_t hpa, uint64_t size)
+{
+    int error = slat_map(&vm->slat, gpa, hpa, size, SLAT_READ | SLAT_WRITE);
+
+    ASSERT(!error); /* the pool has what it takes */
+}
+
+void vm_memory_hide(struct vm *vm, gpa_t gpa, uint64_t size)
+{
+    slat_unmap(&vm->slat, gpa, size);
+    vm_memory_flush(vm);
 }

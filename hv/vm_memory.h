@@ -3,6 +3,10 @@
  * says. */
 #pragma once
 
+#include "hv/addr.h"
+
+#include <stdint.h>
+
 struct vm;
 
 /* As its configuration says, mapped; 0, or a negative errno, after which vm_memory_free() is due
@@ -18,3 +22,8 @@ void vm_memory_zero(struct vm *vm);
  * handlers included.
  */
 void vm_memory_flush(struct vm *vm);
+
+/* With the VM's lock held: other memory than its own, at a place in the PCI window, where the
+ * guest's CPUs reach it as they reach RAM; and gone from there. */
+void vm_memory_show(struct vm *vm, gpa_t gpa, hpa_t hpa, uint64_t size);
+void vm_memory_hide(struct vm *vm, gpa_t gpa, uint64_t size);

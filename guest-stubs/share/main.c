@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two guests that name each other: event channels between them.  side=0 asks, side=1 answers.  Both
- * have two CPUs.
+ * Two guests that name each other: the memory that they share, and event channels between them.
+ * side=0 asks, side=1 answers.  Both have two CPUs.
  */
 #include "guest-stubs/share/share.h"
 
@@ -17,6 +17,7 @@ void stub_main(void)
     cpu_count = 2;
     cpus_init();
     check(start_cpu(1), "cpu 1 starts");
+    share_memory();
     share_loopback();
     if (side == 0)
         share_ask();

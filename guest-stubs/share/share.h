@@ -10,6 +10,7 @@ extern unsigned int side; /* of the pair: 0 is the one that asks, 1 the one that
 
 #define CALL(name, a, b) mica_call(amd, MICA_CALL_##name, a, b)
 
+void share_memory(void);
 void share_loopback(void);
 void share_ask(void);
 void share_answer(void);

@@ -5,11 +5,6 @@
 #include "guest-stubs/lib/trap.h"
 #include "guest-stubs/virtio/virtio.h"
 
-#define REG_COMMAND 0x04
-#define REG_BAR     0x10
-#define REG_CAPS    0x34
-#define CAP_MSIX    0x11
-
 volatile struct queue queue, receive;
 volatile unsigned int queue_interrupts, other_interrupts;
 struct device rng, blk, console;
@@ -60,14 +55,10 @@ static void set_vector(const struct device *device, unsigned int index, uint32_t
 
 void set_up(const struct device *device)
 {
-    unsigned int cap = *config(device->slot, REG_CAPS) & 0xff;
-
     *config(device->slot, REG_BAR) = (uint32_t)device->bar;
     *config(device->slot, REG_BAR + 4) = 0;
     *config(device->slot, REG_COMMAND) = 6;
-    while (cap && (*config(device->slot, cap) & 0xff) != CAP_MSIX)
-        cap = *config(device->slot, cap) >> 8 & 0xff;
-    *config(device->slot, cap) = 0x80000000;
+    enable_msix(device->slot);
     set_vector(device, 0, VEC_OTHER);
     set_vector(device, 1, VEC_QUEUE);
 }

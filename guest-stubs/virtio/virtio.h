@@ -3,14 +3,11 @@
 #pragma once
 
 #include "guest-stubs/lib/cpu.h"
+#include "guest-stubs/lib/pci.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define ECAM       0xe0000000ull
-#define WINDOW     0xc0000000ull
-#define PCI_ADDR   0xcf8
-#define PCI_DATA   0xcfc
 #define SLOTS      8
 #define BAR_SIZE   0x8000ull
 #define ID_RNG     0x10441af4u
@@ -86,11 +83,6 @@ struct device {
 };
 
 extern struct device rng, blk, console;
-
-static inline volatile uint32_t *config(unsigned int slot, unsigned int reg)
-{
-    return (volatile uint32_t *)(ECAM + (slot << 15) + reg);
-}
 
 #define BAR8(device, offset)  (*(volatile uint8_t *)((device)->bar + (offset)))
 #define BAR16(device, offset) (*(volatile uint16_t *)((device)->bar + (offset)))

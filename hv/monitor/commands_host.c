@@ -15,6 +15,7 @@
 #include "hv/main.h"
 #include "hv/mem.h"
 #include "hv/monitor/json.h"
+#include "hv/pair.h"
 #include "hv/printf.h"
 #include "hv/string.h"
 #include "hv/vcpu.h"
@@ -174,6 +175,27 @@ static void print_net(const struct vm *vm)
                   port->received.bytes, port->lost);
 }
 
+static void json_share(const struct vm *vm)
+{
+    if (!vm->pair->size)
+        return;
+    json_string("partner", vm->config->share.name);
+    json_number("shared", vm->pair->size);
+    json_number("shared_gpa", vm->pci.share_gpa);
+}
+
+static void print_share(const struct vm *vm)
+{
+    if (!vm->pair->size)
+        return;
+    console_print("  share    %lu KiB with %s at host-physical %016lx, ", vm->pair->size >> 10,
+                  vm->config->share.name, vm->pair->memory.value);
+    if (vm->pci.share_gpa)
+        console_print("seen at %016lx\n", vm->pci.share_gpa);
+    else
+        console_print("not seen\n");
+}
+
 static void json_guest(const struct vm *vm)
 {
     const struct guest_config *config = vm->config;
@@ -189,6 +211,7 @@ static void json_guest(const struct vm *vm)
     json_number("vcpus", vm->vcpu_count);
     json_number("clock_ns", vm_now_ns(vm));
     json_net(vm);
+    json_share(vm);
     json_end();
 }
 
@@ -216,6 +239,7 @@ static void info_guest(const struct vm *vm)
     console_print("  vcpus    %u\n", vm->vcpu_count);
     console_print("  clock    %lu.%03lu s\n", ms / 1000, ms % 1000);
     print_net(vm);
+    print_share(vm);
 }
 
 static void info(const struct command_args *args)

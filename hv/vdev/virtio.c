@@ -506,6 +506,8 @@ static void add_capability(struct virtio *virtio, uint8_t type, uint32_t offset,
 
 static void init_function(struct virtio *virtio)
 {
+    static const struct vpci_bar bar = {
+        .size = BAR_SIZE, .wide = true, .read = bar_read, .write = bar_write};
     const struct vpci_id id = {
         .vendor = VENDOR_VIRTIO,
         .device = (uint16_t)(DEVICE_BASE + virtio->kind->id),
@@ -516,11 +518,9 @@ static void init_function(struct virtio *virtio)
     };
 
     vpci_function_init(&virtio->pci, &id);
-    vpci_set_bar(&virtio->pci, BAR_SIZE);
     virtio->pci.dev = virtio;
-    virtio->pci.read = bar_read;
-    virtio->pci.write = bar_write;
-    vpci_add_msix(&virtio->pci, virtio->kind->queues + 1u, BAR_TABLE, BAR_PENDING);
+    vpci_set_bar(&virtio->pci, 0, &bar);
+    vpci_add_msix(&virtio->pci, virtio->kind->queues + 1u, 0, BAR_TABLE, BAR_PENDING);
     add_capability(virtio, CAP_COMMON, BAR_COMMON, sizeof(struct common));
     add_capability(virtio, CAP_NOTIFY, BAR_NOTIFY, virtio->kind->queues * 4u);
     add_capability(virtio, CAP_ISR, BAR_ISR, 1);

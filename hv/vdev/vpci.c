@@ -28,7 +28,8 @@
 #define COMMAND_MASTER   BIT(2)
 #define COMMAND_NO_INTX  BIT(10)
 #define STATUS_CAP_LIST  BIT(4)
-#define BAR_64BIT_MEMORY 0x4
+#define BAR_64BIT        0x4
+#define BAR_PREFETCHABLE 0x8
 #define CAP_MSIX         0x11
 #define MSIX_CONTROL     2 /* in the capability */
 #define MSIX_ENABLE      BIT(15)
@@ -148,14 +149,20 @@ static void write_entry(struct vpci_function *function, uint64_t offset, uint32_
     function->entries[offset / 16][word] = value;
 }
 
-static bool in_table(const struct vpci_function *function, uint64_t offset)
+static bool has_msix(const struct vpci_function *function, unsigned int bar)
 {
-    return function->msix && offset - function->table < function->vectors * 16u;
+    return function->msix && function->msix_bar == bar;
 }
 
-static bool in_pending_array(const struct vpci_function *function, uint64_t offset)
+static bool in_table(const struct vpci_function *function, unsigned int bar, uint64_t offset)
 {
-    return function->msix && offset - function->pending_array < 8;
+    return has_msix(function, bar) && offset - function->table < function->vectors * 16u;
+}
+
+static bool in_pending_array(const struct vpci_function *function, unsigned int bar,
+                             uint64_t offset)
+{
+    return has_msix(function, bar) && offset - function->pending_array < 8;
 }
 
 static void write_table(struct vpci_function *function, uint64_t offset, uint8_t size,
@@ -182,68 +189,69 @@ static uint64_t read_table(const struct vpci_function *function, uint64_t offset
 
 /* ---- The BARs ------------------------------------------------------------------------------- */
 
-static uint64_t bar_base(const struct vpci_function *function)
+static uint64_t bar_base(const struct vpci_function *function, unsigned int number)
 {
-    uint64_t bar;
+    uint64_t base = 0;
 
-    memcpy(&bar, &function->config[REG_BAR0], sizeof(bar));
-    return bar & ~0xfull;
+    memcpy(&base, &function->config[REG_BAR0 + 4 * number], function->bars[number].wide ? 8 : 4);
+    return base & ~0xfull;
 }
 
-/* Whose BAR an address of the window is in; *offset is set to the place in it. */
-static struct vpci_function *search_bar(struct vpci *pci, uint64_t *offset)
+/* At each write to configuration space: so an access passes by no BAR that is off. */
+static void find_places(struct vpci *pci)
+{
+    pci->place_count = 0;
+    for (unsigned int i = 0; i < VPCI_SLOTS * VPCI_BARS; i++) {
+        struct vpci_function *function = pci->slots[i / VPCI_BARS];
+        unsigned int number = i % VPCI_BARS;
+
+        if (function && function->bars[number].size && (command(function) & COMMAND_MEMORY))
+            pci->places[pci->place_count++] = (struct vpci_place){
+                function, number, bar_base(function, number), function->bars[number].size};
+    }
+}
+
+/* Whose BAR an address of the window is in, or a null pointer; *offset is set to the place in it.
+ */
+static const struct vpci_place *find_bar(const struct vpci *pci, uint64_t *offset)
 {
     uint64_t address = LAYOUT_PCI_BASE + *offset;
 
-    for (unsigned int i = 0; i < VPCI_SLOTS; i++) {
-        struct vpci_function *function = pci->slots[i];
-
-        if (!function || !(command(function) & COMMAND_MEMORY))
-            continue;
-        *offset = address - bar_base(function);
-        if (*offset < function->bar_size)
-            return function;
+    for (unsigned int i = 0; i < pci->place_count; i++) {
+        *offset = address - pci->places[i].base;
+        if (*offset < pci->places[i].size)
+            return &pci->places[i];
     }
     return NULL;
 }
 
-/* The same; a doorbell is mostly rung again.  BARs are whole pages. */
-static struct vpci_function *find_bar(struct vpci *pci, uint64_t *offset)
-{
-    uint64_t page = *offset >> PAGE_SHIFT, in_page = *offset & PAGE_MASK;
-
-    if (!pci->recent || pci->recent_page != page) {
-        pci->recent = search_bar(pci, offset);
-        pci->recent_page = page;
-        pci->recent_offset = *offset - in_page;
-    }
-    *offset = pci->recent_offset + in_page;
-    return pci->recent;
-}
-
 static uint64_t window_read(void *dev, uint64_t offset, uint8_t size)
 {
-    struct vpci_function *function = find_bar(dev, &offset);
+    const struct vpci_place *place = find_bar(dev, &offset);
+    struct vpci_function *function;
 
-    if (!function)
+    if (!place)
         return ~0ull;
-    if (in_table(function, offset))
+    function = place->function;
+    if (in_table(function, place->number, offset))
         return read_table(function, offset - function->table, size);
-    if (in_pending_array(function, offset))
+    if (in_pending_array(function, place->number, offset))
         return (uint64_t)function->pending >> (8 * (offset - function->pending_array));
-    return function->read(function->dev, offset, size);
+    return function->bars[place->number].read(function->dev, offset, size);
 }
 
 static void window_write(void *dev, uint64_t offset, uint8_t size, uint64_t value)
 {
-    struct vpci_function *function = find_bar(dev, &offset);
+    const struct vpci_place *place = find_bar(dev, &offset);
+    struct vpci_function *function;
 
-    if (!function || in_pending_array(function, offset))
+    if (!place || in_pending_array(place->function, place->number, offset))
         return;
-    if (in_table(function, offset))
+    function = place->function;
+    if (in_table(function, place->number, offset))
         write_table(function, offset - function->table, size, value);
     else
-        function->write(function->dev, offset, size, value);
+        function->bars[place->number].write(function->dev, offset, size, value);
 }
 
 struct mmio_range vpci_window(struct vpci *pci)
@@ -253,6 +261,56 @@ struct mmio_range vpci_window(struct vpci *pci)
                                .dev = pci,
                                .read = window_read,
                                .write = window_write};
+}
+
+/* ---- Memory behind BARs --------------------------------------------------------------------- */
+
+/* Both are as large as they are aligned. */
+static bool overlap(const struct vpci_place *a, const struct vpci_place *b)
+{
+    return !((a->base ^ b->base) & ~(MAX(a->size, b->size) - 1));
+}
+
+/* Is it seen: whole in the window, and beside all others? */
+static bool is_clear(const struct vpci *pci, const struct vpci_place *place)
+{
+    if (place->base < LAYOUT_PCI_BASE ||
+        place->base - LAYOUT_PCI_BASE > LAYOUT_PCI_SIZE - place->size)
+        return false;
+    for (unsigned int i = 0; i < pci->place_count; i++)
+        if (&pci->places[i] != place && overlap(&pci->places[i], place))
+            return false;
+    return true;
+}
+
+static uint64_t seen_at(const struct vpci *pci, const struct vpci_function *function,
+                        unsigned int number)
+{
+    for (unsigned int i = 0; i < pci->place_count; i++) {
+        const struct vpci_place *place = &pci->places[i];
+
+        if (place->function == function && place->number == number)
+            return is_clear(pci, place) ? place->base : 0;
+    }
+    return 0;
+}
+
+/* Any BAR may have been moved over any other, or away from it. */
+static void move_memory(struct vpci *pci)
+{
+    for (unsigned int i = 0; i < VPCI_SLOTS * VPCI_BARS; i++) {
+        struct vpci_function *function = pci->slots[i / VPCI_BARS];
+        unsigned int number = i % VPCI_BARS;
+        uint64_t address;
+
+        if (!function || !function->bars[number].moved)
+            continue;
+        address = seen_at(pci, function, number);
+        if (address == function->seen_at[number])
+            continue;
+        function->seen_at[number] = address;
+        function->bars[number].moved(function->dev, address);
+    }
 }
 
 /* ---- Configuration accesses ----------------------------------------------------------------- */
@@ -285,7 +343,6 @@ static void config_write(struct vpci *pci, uint64_t address, uint8_t size, uint6
 
     if (!function)
         return;
-    pci->recent = NULL;
     spin_lock(&function->lock);
     for (unsigned int i = 0; i < size && reg + i < VPCI_CONFIG_SIZE; i++) {
         uint8_t mask = function->writable[reg + i], byte = (uint8_t)(value >> (8 * i));
@@ -294,6 +351,8 @@ static void config_write(struct vpci *pci, uint64_t address, uint8_t size, uint6
     }
     send_pending(function);
     spin_unlock(&function->lock);
+    find_places(pci);
+    move_memory(pci);
 }
 
 static uint64_t ecam_read(void *dev, uint64_t offset, uint8_t size)
@@ -380,11 +439,15 @@ void vpci_function_init(struct vpci_function *function, const struct vpci_id *id
     function->writable[REG_INTR_LINE] = 0xff;
 }
 
-void vpci_set_bar(struct vpci_function *function, uint64_t size)
+void vpci_set_bar(struct vpci_function *function, unsigned int number, const struct vpci_bar *bar)
 {
-    function->bar_size = size;
-    put(function->config + REG_BAR0, BAR_64BIT_MEMORY, 8);
-    put(function->writable + REG_BAR0, ~(size - 1), 8);
+    unsigned int reg = REG_BAR0 + 4 * number, bytes = bar->wide ? 8 : 4;
+
+    ASSERT(number + bytes / 4 <= VPCI_BARS && bar->size >= PAGE_SIZE);
+    function->bars[number] = *bar;
+    put(function->config + reg,
+        (bar->wide ? BAR_64BIT : 0) | (bar->prefetchable ? BAR_PREFETCHABLE : 0), bytes);
+    put(function->writable + reg, ~(bar->size - 1), bytes);
     put(function->writable + REG_COMMAND, COMMAND_MEMORY | COMMAND_MASTER | COMMAND_NO_INTX, 2);
 }
 
@@ -403,16 +466,17 @@ uint8_t vpci_add_capability(struct vpci_function *function, uint8_t id, const vo
     return at;
 }
 
-void vpci_add_msix(struct vpci_function *function, unsigned int vectors, uint32_t table,
-                   uint32_t pending_array)
+void vpci_add_msix(struct vpci_function *function, unsigned int vectors, unsigned int bar,
+                   uint32_t table, uint32_t pending_array)
 {
     uint8_t body[10];
 
     ASSERT(vectors <= VPCI_MAX_VECTORS);
     put(body, vectors - 1, 2);
-    put(body + 2, table, 4);
-    put(body + 6, pending_array, 4);
+    put(body + 2, table | bar, 4);
+    put(body + 6, pending_array | bar, 4);
     function->vectors = (uint8_t)vectors;
+    function->msix_bar = (uint8_t)bar;
     function->table = table;
     function->pending_array = pending_array;
     function->msix = vpci_add_capability(function, CAP_MSIX, body, sizeof(body));

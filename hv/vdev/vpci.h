@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A PCI bus: configuration space by CF8h/CFCh and by ECAM, functions with one 64-bit memory BAR,
- * MSI-X.  There is bus 0 alone, without bridges, I/O BARs, ROMs and interrupt pins.
+ * A PCI bus: configuration space by CF8h/CFCh and by ECAM, functions with memory BARs, MSI-X. There
+ * is bus 0 alone, without bridges, I/O BARs, ROMs and interrupt pins.
  *
  *   CF8h       CONFIG_ADDRESS, 32-bit accesses alone
  *   CFCh..CFFh CONFIG_DATA
  *   ECAM       bus << 20 | device << 15 | function << 12 | register
  *
  * A BAR decodes in the window LAYOUT_PCI_BASE and nowhere else, whatever it holds: so it can hide
- * neither RAM nor another device's fixed place.  Of BARs that overlap the lowest slot answers.
+ * neither RAM nor another device's fixed place.  Of BARs that overlap the lowest answers, by slot
+ * and number.
  *
  * All functions are called with the VM's lock held, but vpci_interrupt() and vpci_is_master(),
  * which any CPU may call: the lock of a function guards its MSI-X, and deliver() is called back
@@ -24,6 +25,7 @@
 #define VPCI_CONFIG_SIZE 256
 #define VPCI_MAX_VECTORS 8
 #define VPCI_PORT_RANGES 2
+#define VPCI_BARS        6
 
 /* What a device is, before its capabilities. */
 struct vpci_id {
@@ -32,21 +34,33 @@ struct vpci_id {
     uint32_t class; /* 24 bits: class, subclass, interface */
 };
 
+struct vpci_bar {
+    uint64_t size; /* 0: there is none; else a power of two, at least 4 KiB */
+    bool wide;     /* of 64 bits: there is none with the next number */
+    bool prefetchable;
+    /* All but MSI-X. */
+    uint64_t (*read)(void *dev, uint64_t offset, uint8_t size);
+    void (*write)(void *dev, uint64_t offset, uint8_t size, uint64_t value);
+    /* Of memory that the guest is to reach without exits, else a null pointer: it is seen at this
+     * address now, 0: nowhere. */
+    void (*moved)(void *dev, uint64_t address);
+};
+
 struct vpci_function {
     uint8_t config[VPCI_CONFIG_SIZE];
     uint8_t writable[VPCI_CONFIG_SIZE]; /* the bits of it that the guest may write */
     uint8_t last_capability;            /* where the next one is linked from */
     uint8_t next_free;                  /* where it goes */
 
-    uint64_t bar_size; /* 0: no BAR; else a power of two, at least 4 KiB */
     void *dev;
-    uint64_t (*read)(void *dev, uint64_t offset, uint8_t size); /* of the BAR, but for MSI-X */
-    void (*write)(void *dev, uint64_t offset, uint8_t size, uint64_t value);
+    struct vpci_bar bars[VPCI_BARS];
+    uint64_t seen_at[VPCI_BARS]; /* what moved() was told last */
 
     struct spinlock lock; /* of what follows, and of the capability's bits in config[] */
     uint8_t msix;         /* the capability; 0: none */
     uint8_t vectors;
-    uint32_t table, pending_array; /* offsets in the BAR */
+    uint8_t msix_bar;
+    uint32_t table, pending_array; /* offsets in it */
     uint32_t entries[VPCI_MAX_VECTORS][4];
     uint32_t pending; /* a bit for each vector */
     struct vpci *bus;
@@ -57,15 +71,20 @@ struct vpci_ops {
     void (*deliver)(void *ctx, const struct apic_message *message);
 };
 
+/* A BAR that is switched on. */
+struct vpci_place {
+    struct vpci_function *function;
+    unsigned int number;
+    uint64_t base, size;
+};
+
 struct vpci {
     uint32_t address; /* CONFIG_ADDRESS */
+    unsigned int place_count;
+    struct vpci_place places[VPCI_SLOTS * VPCI_BARS]; /* in the order in which they answer */
     struct vpci_function *slots[VPCI_SLOTS];
     struct vpci_function bridge;
     struct vpci_ops ops;
-    /* The page of the window that was last accessed, whose BAR it is in, and where; none: not since
-     * a configuration register was written. */
-    struct vpci_function *recent;
-    uint64_t recent_page, recent_offset;
 };
 
 /* A bus with its host bridge in slot 0. */
@@ -76,13 +95,13 @@ struct mmio_range vpci_window(struct vpci *pci);
 
 /* A function is made in this order, and then put into a free slot. */
 void vpci_function_init(struct vpci_function *function, const struct vpci_id *id);
-/* The BAR; the caller sets dev, read and write. */
-void vpci_set_bar(struct vpci_function *function, uint64_t size);
+/* The caller sets dev. */
+void vpci_set_bar(struct vpci_function *function, unsigned int number, const struct vpci_bar *bar);
 /* body: what follows the id and the link; read-only.  Returns the capability's offset. */
 uint8_t vpci_add_capability(struct vpci_function *function, uint8_t id, const void *body,
                             uint8_t size);
-void vpci_add_msix(struct vpci_function *function, unsigned int vectors, uint32_t table,
-                   uint32_t pending_array);
+void vpci_add_msix(struct vpci_function *function, unsigned int vectors, unsigned int bar,
+                   uint32_t table, uint32_t pending_array);
 void vpci_plug(struct vpci *pci, unsigned int slot, struct vpci_function *function);
 
 /* No effect while MSI-X is off, or on a vector that does not exist; pending while it is masked. */

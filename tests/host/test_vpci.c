@@ -61,13 +61,14 @@ static void make(struct vpci_function *made, unsigned int slot)
                                       .class = 0x018000};
     static const uint8_t body[3] = {1, 2, 3};
 
+    static const struct vpci_bar bar = {
+        .size = BAR_SIZE, .wide = true, .read = bar_read, .write = bar_write};
+
     vpci_function_init(made, &id);
-    vpci_set_bar(made, BAR_SIZE);
+    vpci_set_bar(made, 0, &bar);
     made->dev = made;
-    made->read = bar_read;
-    made->write = bar_write;
     vpci_add_capability(made, 0x09, body, sizeof(body));
-    vpci_add_msix(made, 3, TABLE, PENDING);
+    vpci_add_msix(made, 3, 0, TABLE, PENDING);
     vpci_plug(&pci, slot, made);
 }
 
@@ -208,6 +209,42 @@ static void test_bar_hostile(void)
     CHECK(last_offset == 0x3fff, "an access at the end of a BAR is its own");
 }
 
+/* ---- Several BARs --------------------------------------------------------------------------- */
+
+static void start_several(void)
+{
+    static const struct vpci_bar small = {.size = 0x1000, .read = bar_read, .write = bar_write};
+    static const struct vpci_bar large = {.size = 0x100000000,
+                                          .wide = true,
+                                          .prefetchable = true,
+                                          .read = bar_read,
+                                          .write = bar_write};
+
+    start();
+    vpci_set_bar(&second, 3, &small);
+    vpci_set_bar(&second, 4, &large);
+}
+
+static void test_bars(void)
+{
+    start_several();
+    CHECK(ecam(SLOT + 1, 0x1c, 4) == 0 && ecam(SLOT + 1, 0x20, 8) == 0xc,
+          "BARs of 32 and of 64 bits, prefetchable and not");
+    ecam_write(SLOT + 1, 0x1c, 4, ~0u);
+    ecam_write(SLOT + 1, 0x20, 8, ~0ull);
+    CHECK(ecam(SLOT + 1, 0x1c, 4) == 0xfffff000 && ecam(SLOT + 1, 0x20, 8) == 0xffffffff0000000c,
+          "each has its size");
+    ecam_write(SLOT + 1, 0x10, 8, 0xc0000000);
+    ecam_write(SLOT + 1, 0x1c, 4, 0xc0100000);
+    ecam_write(SLOT + 1, 4, 2, 2);
+    window(0xc0100123, 1);
+    CHECK(reads == 1 && last_function == &second && last_offset == 0x123, "each has its place");
+    CHECK(window(0xc0100000 + TABLE, 4) == ~0ull && window(0xc0000000 + TABLE + 12, 4) == 1,
+          "MSI-X is in one of them");
+    window(0xc0200000, 4);
+    CHECK(reads == 1, "one that is larger than the window is nowhere");
+}
+
 static void set_entry(unsigned int vector, uint64_t address, uint32_t data, uint32_t control)
 {
     uint64_t entry = 0xc0000000 + TABLE + vector * 16u;
@@ -310,6 +347,7 @@ int main(void)
     test_capabilities();
     test_bar();
     test_bar_hostile();
+    test_bars();
     test_msix();
     test_masking();
     test_msix_hostile();
