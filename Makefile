@@ -36,7 +36,7 @@ IMAGE_SRC += $(addprefix hv/load/,acpi.c elf.c flat.c linux.c load.c multiboot.c
 IMAGE_SRC += $(addprefix hv/vdev/,vcmos.c vcmos_date.c vfwcfg.c vi8042.c vioapic.c vlapic.c vlapic_regs.c \
             vlapic_timer.c vpic.c vpit.c vpm.c vtestdev.c vuart.c)
 IMAGE_SRC += $(addprefix hv/,board_pci.c entropy.c random.c)
-IMAGE_SRC += $(addprefix hv/vdev/,virtio.c virtq.c vpci.c vswitch.c)
+IMAGE_SRC += $(addprefix hv/vdev/,virtio.c virtio_pace.c virtq.c vpci.c vswitch.c)
 # A kind of virtio device: what it does, and how a VM has one.
 IMAGE_SRC += hv/vdev/virtio_rng.c hv/board_rng.c
 IMAGE_SRC += hv/vdev/virtio_blk.c hv/board_blk.c
@@ -179,12 +179,13 @@ HOST_TESTS += vpci
 HOST_SRC_vpci := hv/vdev/vpci.c
 HOST_TESTS += ivshmem
 HOST_SRC_ivshmem := hv/vdev/ivshmem.c hv/vdev/vpci.c
-VIRTIO_TALK_SRC := hv/vdev/virtq.c hv/vdev/virtio.c hv/vdev/virtio_console.c hv/vdev/vpci.c
+VIRTIO_CORE := $(addprefix hv/vdev/,virtq.c virtio.c virtio_pace.c vpci.c)
+VIRTIO_TALK_SRC := $(VIRTIO_CORE) hv/vdev/virtio_console.c
 HOST_TESTS += virtio_console
 HOST_SRC_virtio_console := $(VIRTIO_TALK_SRC)
 HOST_FUZZ += virtio_talk
 HOST_SRC_virtio_talk := $(VIRTIO_TALK_SRC)
-VIRTIO_SRC := $(addprefix hv/vdev/,virtq.c virtio.c virtio_blk.c virtio_net.c virtio_rng.c vpci.c vswitch.c)
+VIRTIO_SRC := $(VIRTIO_CORE) $(addprefix hv/vdev/,virtio_blk.c virtio_net.c virtio_rng.c vswitch.c)
 HOST_TESTS += virtio
 HOST_SRC_virtio := $(VIRTIO_SRC)
 HOST_TESTS += virtio_dev

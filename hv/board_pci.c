@@ -5,8 +5,6 @@
 #include "hv/guest_mem.h"
 #include "hv/vm.h"
 
-#define LATER_NS 250000 /* until more work is done for a guest that has asked for too much */
-
 static const struct board_device *const devices[] = {
     [BOARD_RNG] = &board_rng,
     [BOARD_BLK] = &board_blk,
@@ -44,11 +42,17 @@ static const void *dma_look(void *ctx, uint64_t gpa, uint64_t size)
     return guest_mem_look(ctx, GPA(gpa), size);
 }
 
+static uint64_t now_ns(void *ctx)
+{
+    return vm_now_ns(ctx);
+}
+
 static void later(void *ctx)
 {
     struct vm *vm = ctx;
 
-    vtimer_set(&vm->pci.timer, vm_now_ns(vm) + LATER_NS);
+    if (vm->pci_timer.deadline_ns == VTIMER_OFF)
+        vtimer_set(&vm->pci.timer, vm_now_ns(vm) + VIRTIO_PACE_NS);
 }
 
 /* ---- The life of all ------------------------------------------------------------------------ */
@@ -63,6 +67,7 @@ static void reset_device(struct vm *vm, unsigned int id)
                                          .load16 = dma_load16,
                                          .store16 = dma_store16,
                                          .look = dma_look},
+                                 .clock = {.ctx = vm, .now_ns = now_ns},
                                  .ctx = vm,
                                  .later = later};
 

@@ -3,6 +3,8 @@
  * Virtio over PCI (virtio 1.2, 4.1): the registers, and the way of a request from a doorbell to an
  * interrupt.  Requests are answered where the doorbell is rung, a ring full at once, but not more
  * than CREDIT: a guest that never stops filling its ring holds its own vCPU only that long.
+ *
+ * Queues whose doorbells ring again and again are looked at from a timer instead: virtio_pace.h.
  */
 #include "hv/vdev/virtio.h"
 
@@ -123,10 +125,10 @@ static int answer_all(struct virtio *virtio, unsigned int index)
     do {
         more = answer_one(virtio, index, &cost);
         credit -= MIN(credit, cost);
-        if (more == 0)
+        if (more == 0 && !virtio->paces[index].on)
             more = virtq_listen(queue);
     } while (more > 0 && credit);
-    return more > 0 ? virtq_listen(queue) : more;
+    return more > 0 && !virtio->paces[index].on ? virtq_listen(queue) : more;
 }
 
 /* Whether the queue may be used: its areas are where the driver has said. */
@@ -142,14 +144,17 @@ static bool receives(const struct virtio *virtio, unsigned int index)
 
 static void answer_queue(struct virtio *virtio, unsigned int index)
 {
-    int more = answer_all(virtio, index);
+    const struct virtio_pace *pace = &virtio->paces[index];
+    int more = pace->on ? virtq_hush(&virtio->queues[index]) : 0;
 
+    if (more == 0)
+        more = answer_all(virtio, index);
     virtio_tell(virtio, index);
     if (more == -EAGAIN)
         virtq_untake(&virtio->queues[index], 1);
     else if (more < 0)
         virtio_need_reset(virtio);
-    else if (more)
+    else if (more || pace->on)
         virtio_later(virtio);
 }
 
@@ -167,6 +172,31 @@ static void run_all(struct virtio *virtio)
 {
     for (unsigned int i = 0; i < virtio->kind->queues; i++)
         run_queue(virtio, i);
+}
+
+/* The doorbell.  Where the timer comes anyway, that will do. */
+static void ring(struct virtio *virtio, unsigned int index)
+{
+    struct virtio_pace *pace = &virtio->paces[index];
+
+    if (pace->on) {
+        virtio_later(virtio);
+        return;
+    }
+    if (virtio->kind->paced >> index & 1)
+        virtio_pace_rung(pace, vclock_now(&virtio->setup.clock));
+    run_queue(virtio, index);
+}
+
+/* The timer. */
+static void look(struct virtio *virtio, unsigned int index)
+{
+    struct virtio_pace *pace = &virtio->paces[index];
+
+    if (pace->on)
+        virtio_pace_looked(pace,
+                           is_usable(virtio, index) ? virtq_waiting(&virtio->queues[index]) : 0);
+    run_queue(virtio, index);
 }
 
 /* ---- What the device does of itself --------------------------------------------------------- */
@@ -242,7 +272,8 @@ void virtio_set_config(struct virtio *virtio, unsigned int offset, const void *b
 void virtio_work(struct virtio *virtio)
 {
     spin_lock(virtio->setup.lock);
-    run_all(virtio);
+    for (unsigned int i = 0; i < virtio->kind->queues; i++)
+        look(virtio, i);
     spin_unlock(virtio->setup.lock);
 }
 
@@ -300,6 +331,7 @@ static void reset(struct virtio *virtio)
         virtio->queues[i] =
             (struct virtq){.size = virtio->kind->queue_size, .dma = &virtio->setup.dma};
         virtio->vectors[i] = NO_VECTOR;
+        virtio_pace_init(&virtio->paces[i]);
     }
     note_change(virtio);
 }
@@ -455,7 +487,7 @@ static void write_register(struct virtio *virtio, uint64_t offset, uint8_t size,
         break;
     case BAR_NOTIFY:
         if (offset - BAR_NOTIFY < virtio->kind->queues * 4ull)
-            run_queue(virtio, (unsigned int)(offset - BAR_NOTIFY) / 4);
+            ring(virtio, (unsigned int)(offset - BAR_NOTIFY) / 4);
         break;
     default:
         break;

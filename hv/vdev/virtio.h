@@ -13,6 +13,7 @@
 
 #include "hv/spinlock.h"
 #include "hv/util.h"
+#include "hv/vdev/virtio_pace.h"
 #include "hv/vdev/virtq.h"
 #include "hv/vdev/vpci.h"
 
@@ -32,6 +33,7 @@ struct virtio_kind {
     uint16_t queues;
     uint16_t queue_size;
     uint8_t receives;        /* a bit for each queue whose buffers wait for what will come */
+    uint8_t paced;           /* and one for each that may be served from a timer */
     uint8_t config_writable; /* the configuration's last bytes that the driver may write */
     /*
      * Answers a request: 0 and how many bytes were written to it; -EAGAIN when it cannot be now,
@@ -54,7 +56,9 @@ struct virtio_setup {
     uint8_t config_size;
     struct spinlock *lock; /* held when the functions of the kind are called */
     struct dma dma;
-    /* There is work left: virtio_work() is to be called soon, outside of any of these functions. */
+    struct vclock clock; /* of kinds that have paced queues */
+    /* There is work left: virtio_work() is to be called VIRTIO_PACE_NS from now, or from when this
+     * was said first. */
     void *ctx;
     void (*later)(void *ctx);
 };
@@ -72,6 +76,7 @@ struct virtio {
     uint16_t config_vector;
     struct virtq queues[VIRTIO_MAX_QUEUES];
     uint16_t vectors[VIRTIO_MAX_QUEUES];
+    struct virtio_pace paces[VIRTIO_MAX_QUEUES];
     uint8_t config[VIRTIO_CONFIG_SIZE];
 };
 

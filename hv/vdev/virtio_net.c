@@ -379,6 +379,7 @@ const struct virtio_kind virtio_net_kind = {.id = 1,
                                             .queues = QUEUES,
                                             .queue_size = 256,
                                             .receives = BIT(QUEUE_RECEIVE),
+                                            .paced = BIT(QUEUE_SEND),
                                             .request = request,
                                             .changed = changed};
 

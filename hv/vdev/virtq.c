@@ -16,6 +16,7 @@
 #define DESCRIPTOR_WRITE    BIT(1)
 #define DESCRIPTOR_INDIRECT BIT(2)
 #define NO_INTERRUPT        BIT(0) /* of the available ring's flags */
+#define NO_NOTIFY           BIT(0) /* of the used ring's */
 
 #define INDEX 2 /* offsets in both rings */
 #define RING  4
@@ -60,8 +61,7 @@ static int store(const struct virtq *queue, uint64_t gpa, uint16_t value)
 
 /* ---- Taking --------------------------------------------------------------------------------- */
 
-/* How many chains wait: never more than the queue has. */
-static int waiting(const struct virtq *queue)
+int virtq_waiting(const struct virtq *queue)
 {
     uint16_t index, count;
 
@@ -126,7 +126,7 @@ static int walk(const struct virtq *queue, struct virtq_chain *chain)
 int virtq_take(struct virtq *queue, struct virtq_chain *chain)
 {
     uint64_t place = queue->available + RING + queue->next % queue->size * 2u;
-    int count = waiting(queue);
+    int count = virtq_waiting(queue);
     int error;
 
     if (count <= 0)
@@ -186,16 +186,34 @@ static void fence(void)
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
+/* Without the event index a flag says whether the driver is to notify. */
+static int set_quiet(struct virtq *queue, bool quiet)
+{
+    if (queue->quiet == quiet)
+        return 0;
+    queue->quiet = quiet;
+    return queue->event_index ? 0 : store(queue, queue->used, quiet ? NO_NOTIFY : 0);
+}
+
+int virtq_hush(struct virtq *queue)
+{
+    return set_quiet(queue, true);
+}
+
 int virtq_listen(struct virtq *queue)
 {
-    int count = waiting(queue);
+    uint64_t event = queue->used + RING + queue->size * 8u;
+    bool was_quiet = queue->quiet;
+    int count = virtq_waiting(queue);
 
-    if (count < 0 || !queue->event_index) /* without it the driver always notifies */
-        return MIN(count, 1);
-    if (store(queue, queue->used + RING + queue->size * 8u, (uint16_t)(queue->next + count)) != 0)
+    if (count < 0 || set_quiet(queue, false) != 0)
         return -EFAULT;
+    if (queue->event_index && store(queue, event, (uint16_t)(queue->next + count)) != 0)
+        return -EFAULT;
+    if (!queue->event_index && !was_quiet)
+        return MIN(count, 1);
     fence();
-    return MIN(waiting(queue), 1);
+    return MIN(virtq_waiting(queue), 1);
 }
 
 int virtq_must_tell(struct virtq *queue)

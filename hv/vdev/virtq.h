@@ -27,6 +27,7 @@ struct virtq {
     uint16_t told;         /* `done` when the driver was last told of it, or would have been */
     bool event_index;      /* as negotiated */
     bool indirect;         /* as negotiated */
+    bool quiet;            /* the driver has been asked not to notify */
     const struct dma *dma; /* all of the above is set by the owner before the queue is used */
 };
 
@@ -63,6 +64,10 @@ int virtq_publish(struct virtq *queue);
 void virtq_unput(struct virtq *queue, unsigned int count);
 /* Asks to be notified of what is made available from now on.  1: there is more already. */
 int virtq_listen(struct virtq *queue);
+/* Asks not to be notified until then. */
+int virtq_hush(struct virtq *queue);
+/* How many chains wait, never more than the queue has; or a negative errno. */
+int virtq_waiting(const struct virtq *queue);
 /* 1: the driver wants an interrupt for what was given since the last call. */
 int virtq_must_tell(struct virtq *queue);
 

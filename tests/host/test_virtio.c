@@ -597,8 +597,78 @@ static void test_config_changes(void)
     CHECK(bar_in(B_DEVICE, 8) == 0x4433221104030901, "and nothing beside it");
 }
 
+/* ---- A doorbell that rings too often -------------------------------------------------------- */
+
+static const struct virtio_kind paced_kind = {
+    .id = 42, .class = 0xff0000, .queues = 1, .queue_size = 256, .paced = 1, .request = echo};
+
+static void start_paced(uint64_t features)
+{
+    requests = 0;
+    now_ns = 5 * VIRTIO_PACE_NS;
+    plug(&paced_kind, (struct virtio_setup){0});
+    start_driver(features, 32);
+    for (unsigned int i = 0; i < 32; i += 2)
+        offer_echo((uint16_t)i, "paced", 5);
+    put(AVAIL + 2, 0, 2);
+}
+
+/* Offers some and rings once; whether as many were served. */
+static bool ring_with(unsigned int count, unsigned int served)
+{
+    unsigned int before = requests;
+
+    for (unsigned int i = 0; i < count; i++)
+        offer((uint16_t)(avail_index() % 16 * 2));
+    kick();
+    return requests - before == served && !needs_reset();
+}
+
+/* The place that the driver is asked to notify at. */
+static uint16_t asked(void)
+{
+    return (uint16_t)get(USED + 4 + 8 * 32, 2);
+}
+
+static void test_pacing(void)
+{
+    start_paced(ALL);
+    CHECK(ring_with(1, 1) && ring_with(1, 1) && ring_with(1, 1) && laters == 0 && asked() == 3,
+          "three times in a row are nothing special");
+    CHECK(ring_with(1, 1) && laters == 1 && asked() == 3, "the fourth is served, and is the last");
+    CHECK(ring_with(5, 0) && laters == 2, "who rings nevertheless waits for the timer");
+    virtio_work(&virtio);
+    CHECK(requests == 9 && laters == 3 && asked() == 3, "which finds much, and will come again");
+    ring_with(2, 0);
+    virtio_work(&virtio);
+    CHECK(requests == 11 && laters == 4 && asked() == 11, "little, and it was the last time");
+    for (unsigned int i = 0; i < 7; i++)
+        ring_with(1, 1);
+    CHECK(laters == 4 && ring_with(1, 1) && laters == 5, "then it takes eight times");
+    virtio_work(&virtio);
+    for (unsigned int i = 0; i < 100; i++) {
+        now_ns += VIRTIO_PACE_NS / 7;
+        ring_with(1, 1);
+    }
+    CHECK(laters == 5 && requests == 119, "and those who ring now and then are served at once");
+    start_paced(VIRTIO_F_VERSION_1);
+    for (unsigned int i = 0; i < 4; i++)
+        ring_with(1, 1);
+    CHECK(get(USED, 2) == 1, "a flag says so where there is no event index");
+    virtio_work(&virtio);
+    CHECK(get(USED, 2) == 0 && ring_with(1, 1), "and is taken back");
+    start_paced(ALL);
+    for (unsigned int i = 0; i < 4; i++)
+        ring_with(1, 1);
+    config_out(4, 2, 2);
+    virtio_work(&virtio);
+    config_out(4, 2, 6);
+    CHECK(ring_with(1, 1), "one that was no bus master when the timer came is served again");
+}
+
 int main(void)
 {
+    test_pacing();
     test_receive();
     test_standstill();
     test_config_changes();

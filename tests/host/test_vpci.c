@@ -245,6 +245,31 @@ static void test_bars(void)
     CHECK(reads == 1, "one that is larger than the window is nowhere");
 }
 
+/* A small one in the middle of a large one, both used in turn. */
+static void test_bar_in_bar(void)
+{
+    static const struct vpci_bar large = {
+        .size = 4 * BAR_SIZE, .wide = true, .read = bar_read, .write = bar_write};
+
+    start();
+    vpci_set_bar(&second, 0, &large);
+    ecam_write(SLOT, 0x10, 8, 0xc0000000 + BAR_SIZE);
+    ecam_write(SLOT + 1, 0x10, 8, 0xc0000000);
+    ecam_write(SLOT, 4, 2, 2);
+    ecam_write(SLOT + 1, 4, 2, 2);
+    for (unsigned int i = 0; i < 2; i++) {
+        window(0xc0000000 + BAR_SIZE - 8, 4);
+        CHECK(last_function == &second && last_offset == BAR_SIZE - 8, "the large one");
+        window(0xc0000000 + BAR_SIZE + 4, 4);
+        CHECK(last_function == &function && last_offset == 4, "the small one in it");
+        window(0xc0000000 + BAR_SIZE + 8, 4);
+        CHECK(last_function == &function && last_offset == 8, "again");
+    }
+    ecam_write(SLOT, 0x10, 8, 0);
+    window(0xc0000000 + BAR_SIZE + 8, 4);
+    CHECK(last_function == &second && last_offset == BAR_SIZE + 8, "and where it was");
+}
+
 static void set_entry(unsigned int vector, uint64_t address, uint32_t data, uint32_t control)
 {
     uint64_t entry = 0xc0000000 + TABLE + vector * 16u;
@@ -348,6 +373,7 @@ int main(void)
     test_bar();
     test_bar_hostile();
     test_bars();
+    test_bar_in_bar();
     test_msix();
     test_masking();
     test_msix_hostile();

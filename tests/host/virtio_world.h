@@ -33,6 +33,7 @@ static struct virtio virtio, second, *device = &virtio;
 static struct spinlock lock;
 static unsigned int interrupt_counts[2][4], *interrupts = interrupt_counts[0]; /* by vector */
 static unsigned int laters;
+static uint64_t now_ns;
 static uint16_t ring_size;
 
 void panic_at(const char *file, int line, const char *format, ...)
@@ -99,6 +100,11 @@ static const void *ram_look(void *ctx, uint64_t gpa, uint64_t size)
 static void deliver(void *ctx, const struct apic_message *message)
 {
     ((unsigned int *)ctx)[(message->vector - 0x40) & 3]++;
+}
+
+static uint64_t read_clock(void *ctx)
+{
+    return now_ns;
 }
 
 static void note_later(void *ctx)
@@ -201,6 +207,7 @@ static inline void plug(const struct virtio_kind *kind, struct virtio_setup setu
                              .load16 = ram_load16,
                              .store16 = ram_store16,
                              .look = ram_look};
+    setup.clock.now_ns = read_clock;
     setup.later = note_later;
     setup.lock = &lock;
     memset(ram, 0, RAM_SIZE);
