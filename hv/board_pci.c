@@ -8,10 +8,8 @@
 #define LATER_NS 250000 /* until more work is done for a guest that has asked for too much */
 
 static const struct board_device *const devices[] = {
-    [BOARD_RNG] = &board_rng,
-    [BOARD_BLK] = &board_blk,
-    [BOARD_NET] = &board_net,
-    [BOARD_CONSOLE] = &board_console,
+    [BOARD_RNG] = &board_rng,         [BOARD_BLK] = &board_blk,     [BOARD_NET] = &board_net,
+    [BOARD_CONSOLE] = &board_console, [BOARD_VSOCK] = &board_vsock,
 };
 
 STATIC_ASSERT(ARRAY_SIZE(devices) == BOARD_DEVICE_COUNT, "a row for each");
