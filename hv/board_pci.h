@@ -14,12 +14,20 @@
 #include "hv/vdev/virtio_console.h"
 #include "hv/vdev/virtio_net.h"
 #include "hv/vdev/virtio_rng.h"
+#include "hv/vdev/virtio_vsock.h"
 #include "hv/vdev/vpci.h"
 
 struct vm;
 
 /* In the order of their slots, from the one behind the host bridge on. */
-enum board_device_id { BOARD_RNG, BOARD_BLK, BOARD_NET, BOARD_CONSOLE, BOARD_DEVICE_COUNT };
+enum board_device_id {
+    BOARD_RNG,
+    BOARD_BLK,
+    BOARD_NET,
+    BOARD_CONSOLE,
+    BOARD_VSOCK,
+    BOARD_DEVICE_COUNT
+};
 
 /* How a kind of device is put together. */
 struct board_device {
@@ -31,7 +39,7 @@ struct board_device {
     bool (*setup)(struct vm *vm, struct virtio_setup *setup);
 };
 
-extern const struct board_device board_rng, board_blk, board_net, board_console;
+extern const struct board_device board_rng, board_blk, board_net, board_console, board_vsock;
 
 /* Serialised by the VM's lock, but for what is serialised by a device's. */
 struct board_pci {
@@ -50,6 +58,7 @@ struct board_pci {
 
     struct virtio_net net;
     struct virtio_console console;
+    struct virtio_vsock vsock;
 
     struct ivshmem share;
     uint64_t share_gpa; /* where its memory is mapped; 0: nowhere */

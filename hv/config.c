@@ -447,11 +447,34 @@ static unsigned int check_share(struct config *config, struct guest_config *gues
     return 1;
 }
 
+static void number_sockets(struct config *config)
+{
+    for (uint32_t i = 0; i < config->guest_count; i++)
+        if (config->guests[i].vsock == CONFIG_CID_ANY)
+            config->guests[i].vsock = CONFIG_CID_MIN + i;
+}
+
+/* Of two with one number the first has it. */
+static unsigned int check_vsock(const struct config *config, struct guest_config *guest,
+                                const struct config_sink *sink)
+{
+    const struct guest_config *other = config->guests;
+
+    while (other != guest && (other->vsock != guest->vsock || other->bad))
+        other++;
+    if (guest->vsock == 0 || other == guest)
+        return 0;
+    config_refuse(guest, "vsock", sink, "expected a context id of its own; %u is that of \"%s\"",
+                  guest->vsock, other->name);
+    return 1;
+}
+
 unsigned int config_check(struct config *config, const struct config_machine *machine,
                           const struct config_sink *sink)
 {
     unsigned int errors = 0;
 
+    number_sockets(config);
     for (uint32_t i = 0; i < config->guest_count; i++) {
         struct guest_config *guest = &config->guests[i];
 
@@ -460,6 +483,7 @@ unsigned int config_check(struct config *config, const struct config_machine *ma
         errors += check_file(guest, "initrd", guest->initrd, machine, sink);
         errors += check_disk(guest, machine, sink);
         errors += check_share(config, guest, sink);
+        errors += check_vsock(config, guest, sink);
         if (guest->memory > machine->memory) {
             config_refuse(guest, "memory", sink,
                           "expected at most the %lluM that this machine has free",

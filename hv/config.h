@@ -26,6 +26,9 @@
 #define CONFIG_FILE_SIZE    64
 #define CONFIG_CMDLINE_SIZE 2048
 #define CONFIG_SECTOR_SIZE  512 /* of disks */
+#define CONFIG_CID_MIN      3   /* those below have a meaning */
+#define CONFIG_CID_MAX      0xfffffffe
+#define CONFIG_CID_ANY      0xffffffff /* to be numbered by config_check() */
 
 enum host_console { HOST_CONSOLE_NONE, HOST_CONSOLE_COM1 };
 enum when_done { WHEN_DONE_MONITOR, WHEN_DONE_POWEROFF };
@@ -66,6 +69,7 @@ struct guest_config {
     struct config_disk disk;
     struct config_share share;
     struct config_net net;
+    uint32_t vsock;  /* its context id; 0: it has no such sockets */
     uint64_t memory; /* bytes, whole pages */
     uint32_t vcpus;
     uint64_t cpus[CONFIG_MAX_CPUS / 64]; /* a bit for each physical CPU that it may use */
@@ -124,6 +128,7 @@ enum config_kind {
     CONFIG_DISK,
     CONFIG_SHARE,
     CONFIG_NET,
+    CONFIG_CID,
 };
 
 struct config_key {

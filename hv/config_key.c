@@ -56,6 +56,8 @@ const struct config_key config_keys[] = {
      .help = "a guest that names this one too, and how much memory they share; default none"},
     {GUEST(net), .name = "net", .kind = CONFIG_NET,
      .help = "the switch that it has a port of, and a MAC address; default none"},
+    {GUEST(vsock), .name = "vsock", .kind = CONFIG_CID, RANGE(CONFIG_CID_MIN, CONFIG_CID_MAX),
+     .help = "its context id for sockets to other guests; on: 3 and its number from 0; default off"},
     {GUEST(memory), .name = "memory", .kind = CONFIG_SIZE, RANGE(LAYOUT_MEMORY_MIN, LAYOUT_MEMORY_MAX),
      .help = "its RAM; required"},
     {GUEST(vcpus), .name = "vcpus", .kind = CONFIG_NUMBER, RANGE(1, LAYOUT_MAX_VCPUS),
@@ -187,6 +189,16 @@ static bool parse_flag(struct text value, bool *field)
     if (!yes && !text_is(value, "no") && !text_is(value, "off"))
         return false;
     *field = yes;
+    return true;
+}
+
+static bool parse_cid(const struct config_key *key, struct text value, uint32_t *field)
+{
+    bool on;
+
+    if (!parse_flag(value, &on))
+        return parse_number(key, value, field);
+    *field = on ? CONFIG_CID_ANY : 0;
     return true;
 }
 
@@ -383,6 +395,8 @@ bool config_parse_value(const struct config_key *key, struct text value, void *f
         return parse_share(key, value, field);
     case CONFIG_NET:
         return parse_net(value, field);
+    case CONFIG_CID:
+        return parse_cid(key, value, field);
     }
     return false;
 }
@@ -446,6 +460,9 @@ void config_describe(const struct config_key *key, char *buffer, size_t size)
         str_format(buffer, size,
                    "a switch's name of a-z, 0-9, _ and -, then perhaps a station's MAC address, "
                    "such as lan0, 02:00:00:00:00:01");
+        break;
+    case CONFIG_CID:
+        str_format(buffer, size, "a number from %llu to %llu, on or off", min, max);
         break;
     }
 }

@@ -108,6 +108,39 @@ static void check_console(void)
     check(!needs_reset(&console) && receive.used.index == 0, "and nothing comes back");
 }
 
+static void check_vsock(void)
+{
+    static struct packet out = {.src_cid = 77, .src_port = 1, .dst_port = 2, .type = 1};
+    static volatile struct packet in[2];
+
+    start_device(&vsock);
+    check_equal(BAR64(&vsock, B_DEVICE), 77, "sockets have the context id of the configuration");
+    offer_receive(0, &in[0], sizeof(in[0]));
+    offer_receive(1, &in[1], sizeof(in[1]));
+    out.dst_cid = 2;
+    out.op = OP_REQUEST;
+    check(send(&vsock, &out, PACKET_HEADER), "a packet is sent to the host");
+    check(receive.used.index == 1 && in[0].op == OP_RST && in[0].src_cid == 2 &&
+              in[0].dst_cid == 77 && in[0].src_port == 2 && in[0].dst_port == 1,
+          "where nobody listens");
+    out.dst_cid = 77;
+    out.op = OP_RW;
+    out.size = sizeof(out.data);
+    memset(out.data, 0x5a, sizeof(out.data));
+    check(send(&vsock, &out, sizeof(out)) && receive.used.index == 2 &&
+              receive.used.ring[1].size == sizeof(out) && in[1].op == OP_RW &&
+              in[1].data[0] == 0x5a && in[1].data[99] == 0x5a,
+          "what it sends to itself arrives");
+    set_desc(0, &out, sizeof(out), 0, 0);
+    offer(0);
+    kick(&vsock);
+    check(queue.used.index == 2, "without a buffer nothing is sent");
+    offer_receive(0, &in[0], sizeof(in[0]));
+    BAR16(&vsock, B_NOTIFY) = 0;
+    take_interrupts();
+    check(queue.used.index == 3 && in[0].op == OP_RW && !needs_reset(&vsock), "until there is one");
+}
+
 static void check_masking(void)
 {
     start_device(&rng);
@@ -127,5 +160,6 @@ void check_honest(void)
     check_rng();
     check_blk();
     check_console();
+    check_vsock();
     check_masking();
 }

@@ -153,6 +153,24 @@ static const struct {
     {table_nowhere, "one that is nowhere"},
 };
 
+static void check_packets(void)
+{
+    static struct packet packet = {
+        .src_cid = 77, .dst_cid = 77, .size = 101, .type = 1, .op = OP_RW};
+
+    start_device(&vsock);
+    send(&vsock, &packet, PACKET_HEADER - 1);
+    check(needs_reset(&vsock), "a packet without a whole header");
+    start_device(&vsock);
+    send(&vsock, &packet, sizeof(packet));
+    check(needs_reset(&vsock), "one that says to have more than it has");
+    start_device(&vsock);
+    offer_receive(0, data, PACKET_HEADER);
+    packet.size = 100;
+    send(&vsock, &packet, sizeof(packet));
+    check(needs_reset(&vsock), "one to be received without room for data");
+}
+
 static bool works(void)
 {
     start_device(&rng);
@@ -278,6 +296,16 @@ static void disturb(const struct device *device)
     }
 }
 
+/* Some of the pieces of this that will be sent are packets. */
+static void fill_with_packets(void)
+{
+    static const struct packet packet = {
+        .src_cid = 77, .dst_cid = 77, .size = 1, .type = 1, .op = OP_RW};
+
+    for (unsigned int i = 0; i + PACKET_HEADER <= sizeof(data); i += PACKET_HEADER)
+        memcpy(data + i, &packet, PACKET_HEADER);
+}
+
 static void check_random(const struct device *device, const char *name)
 {
     unsigned int broken = 0;
@@ -287,6 +315,8 @@ static void check_random(const struct device *device, const char *name)
         start_device(device);
         for (unsigned int i = 0; i < QUEUE_SIZE; i++)
             set_desc(i, data + random32() % 4000, random32() % 96, random32() & 7, random32() % 8);
+        for (unsigned int i = 0; device->queue && i < QUEUE_SIZE; i++)
+            offer_receive((uint16_t)i, data + random32() % 4000, random32() % 200);
         for (unsigned int i = 0; i < 50; i++)
             disturb(device);
         *config(device->slot, 4) = 0;
@@ -306,9 +336,12 @@ void check_hostile(void)
     check_queue_rules();
     check_messages();
     check_bars();
+    check_packets();
     check_random(&rng, "entropy");
     check_random(&blk, "disk");
     memset(data, '.', sizeof(data)); /* it will be seen */
     check_random(&console, "console");
+    fill_with_packets();
+    check_random(&vsock, "sockets");
     check(works(), "the device works as on the first day");
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * PCI, MSI-X and virtio: what they do for a driver that keeps to the rules, and that one which
- * breaks them harms nobody, itself included.  The guest has a disk of zeroes named "filler", and a
- * virtio console.
+ * breaks them harms nobody, itself included.  The guest has a disk of zeroes named "filler", a
+ * virtio console, and sockets with the context id 77.
  */
 #include "guest-stubs/lib/stub.h"
 #include "guest-stubs/virtio/virtio.h"
@@ -10,11 +10,12 @@
 void stub_main(void)
 {
     find_devices();
-    if (!rng.slot || !blk.slot || !console.slot)
-        fail_at_once("an entropy device, a disk and a console are there");
+    if (!rng.slot || !blk.slot || !console.slot || !vsock.slot)
+        fail_at_once("an entropy device, a disk, a console and sockets are there");
     set_up(&rng);
     set_up(&blk);
     set_up(&console);
+    set_up(&vsock);
     check_honest();
     check_hostile();
 }

@@ -13,6 +13,7 @@
 #define ID_RNG     0x10441af4u
 #define ID_BLK     0x10421af4u
 #define ID_CONSOLE 0x10431af4u
+#define ID_VSOCK   0x10531af4u
 #define VEC_QUEUE  0x60
 #define VEC_OTHER  0x61
 
@@ -82,7 +83,7 @@ struct device {
     unsigned int queue; /* the one that it is driven by */
 };
 
-extern struct device rng, blk, console;
+extern struct device rng, blk, console, vsock;
 
 #define BAR8(device, offset)  (*(volatile uint8_t *)((device)->bar + (offset)))
 #define BAR16(device, offset) (*(volatile uint16_t *)((device)->bar + (offset)))
@@ -108,6 +109,18 @@ void take_interrupts(void);
 /* One exact request; the rng's 16 bytes, the disk's status. */
 bool rng_request(void *to, uint32_t size);
 unsigned int blk_request(uint32_t type, uint64_t sector, void *data, uint32_t size);
+/* What goes between sockets: virtio 1.2, 5.10.6. */
+struct packet {
+    uint64_t src_cid, dst_cid;
+    uint32_t src_port, dst_port, size;
+    uint16_t type, op;
+    uint32_t flags, buf_alloc, fwd_cnt;
+    uint8_t data[100];
+} __attribute__((packed));
+
+#define PACKET_HEADER 44
+enum { OP_REQUEST = 1, OP_RST = 3, OP_RW = 5 };
+
 /* One buffer that the device reads. */
 bool send(const struct device *device, const void *data, uint32_t size);
 

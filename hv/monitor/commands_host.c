@@ -196,6 +196,30 @@ static void print_share(const struct vm *vm)
         console_print("not seen\n");
 }
 
+static void json_vsock(const struct virtio_vsock *vsock)
+{
+    if (!vsock->cid)
+        return;
+    json_number("vsock_cid", vsock->cid);
+    json_number("vsock_sent_packets", vsock->sent.packets);
+    json_number("vsock_sent_bytes", vsock->sent.bytes);
+    json_number("vsock_received_packets", vsock->received.packets);
+    json_number("vsock_received_bytes", vsock->received.bytes);
+    json_number("vsock_refused", vsock->refused);
+}
+
+static void print_vsock(const struct virtio_vsock *vsock)
+{
+    if (!vsock->cid)
+        return;
+    console_print("  vsock    CID %lu, %s\n", vsock->cid,
+                  vsock->virtio->live ? "up" : "without a driver");
+    console_print("           sent     %lu packets, %lu bytes; %lu refused\n", vsock->sent.packets,
+                  vsock->sent.bytes, vsock->refused);
+    console_print("           received %lu packets, %lu bytes\n", vsock->received.packets,
+                  vsock->received.bytes);
+}
+
 static void json_guest(const struct vm *vm)
 {
     const struct guest_config *config = vm->config;
@@ -212,6 +236,7 @@ static void json_guest(const struct vm *vm)
     json_number("clock_ns", vm_now_ns(vm));
     json_net(vm);
     json_share(vm);
+    json_vsock(&vm->pci.vsock);
     json_end();
 }
 
@@ -240,6 +265,7 @@ static void info_guest(const struct vm *vm)
     console_print("  clock    %lu.%03lu s\n", ms / 1000, ms % 1000);
     print_net(vm);
     print_share(vm);
+    print_vsock(&vm->pci.vsock);
 }
 
 static void info(const struct command_args *args)

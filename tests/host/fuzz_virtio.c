@@ -61,7 +61,7 @@ static void step(void)
 
 static void check_all(void)
 {
-    check_queues();
+    check_queues(&virtio);
     REQUIRE((copied[0] & ~7ull) == 0);
     for (unsigned int i = 0; i < sizeof(image); i++)
         REQUIRE(image[i] == 0x5a);

@@ -1,19 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The virtio console under a driver that does anything: writes of any register, any bytes in the
- * rings, which change while they are read; output that is refused, input at any time.  The
- * sanitizers are the check, and that the console never says to have more than it was given.
+ * The virtio console, and sockets between two guests, under drivers that do anything: writes of any
+ * register, any bytes in the rings, which change while they are read; output that is refused, input
+ * at any time, receivers that come and go.  The sanitizers are the check, and that what is counted
+ * fits together.
  */
 #include "tests/host/virtio_fuzz.h"
 
 #include "hv/vdev/virtio_console.h"
+#include "hv/vdev/virtio_vsock.h"
 
 #define FEATURES VIRTIO_F_VERSION_1
 #define RX       0
 #define TX       1
+#define EVENT    2
 #define BUFFERS  (RAM_BASE + 0x20000)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Buffers that are nearly right. */
+static void offer_chain(unsigned int queue, unsigned int flags)
+{
+    descriptor(DESC + queue * QUEUE, 0, BUFFERS + number(), number(), D_NEXT | flags, 1);
+    descriptor(DESC + queue * QUEUE, 1, BUFFERS + byte(), byte(), flags, 0);
+    offer_to(queue, 0);
+    kick_queue(queue);
+}
+
+static void restart(uint8_t op)
+{
+    start_queues(FEATURES | (op & 16 ? VIRTIO_F_EVENT_IDX : VIRTIO_F_INDIRECT_DESC),
+                 (uint16_t)(1u << (op >> 5)), device->kind->queues);
+}
+
+/* ---- The console ---------------------------------------------------------------------------- */
 
 static struct virtio_console console;
 static unsigned int room;
@@ -31,80 +51,166 @@ static void take_input(void *ctx)
     REQUIRE(virtio_console_receive(&console, text, byte() % 80) < 80);
 }
 
-static void start(uint64_t features, uint16_t size)
-{
-    start_driver(features, size);
-    bar_out(C_STATUS, 1, 0);
-    bar_out(C_STATUS, 1, 3);
-    choose_features(features);
-    bar_out(C_STATUS, 1, 0xb);
-    set_up_queue(RX, size);
-    set_up_queue(TX, size);
-    bar_out(C_STATUS, 1, 0xf);
-}
-
-static void make(void)
+static void make_console(void)
 {
     console = (struct virtio_console){
         .virtio = &virtio, .put = put_byte, .ready = take_input, .config = {.ports = 1}};
+    room = 0;
     plug(&virtio_console_kind, (struct virtio_setup){.dev = &console,
                                                      .config = &console.config,
                                                      .config_size = sizeof(console.config)});
-    start(FEATURES, 8);
+    start_queues(FEATURES, 8, 2);
 }
 
-/* A chain that is nearly right. */
-static void offer_chain(unsigned int queue)
+static void step_console(uint8_t op)
 {
-    unsigned int flags = queue == RX ? D_WRITE : 0;
-
-    descriptor(DESC + queue * QUEUE, 0, BUFFERS + number(), number(), D_NEXT | flags, 1);
-    descriptor(DESC + queue * QUEUE, 1, BUFFERS + byte(), byte(), flags, 0);
-    offer_to(queue, 0);
-    kick_queue(queue);
-}
-
-static void step(void)
-{
-    uint8_t op = byte();
-
     switch (op % 12) {
     case 6:
     case 7:
         room = number() * (op >> 4);
-        offer_chain(TX);
+        offer_chain(TX, 0);
         break;
     case 8:
-        offer_chain(RX);
+        offer_chain(RX, D_WRITE);
         break;
     case 9:
-        spin_lock(&lock);
         take_input(NULL);
-        spin_unlock(&lock);
         break;
     case 10:
         room = byte();
         virtio_work(&virtio);
         break;
     case 11:
-        start(FEATURES | (op & 16 ? VIRTIO_F_EVENT_IDX : VIRTIO_F_INDIRECT_DESC),
-              (uint16_t)(1u << (op >> 5)));
+        restart(op);
         break;
     default:
         disturb(op);
     }
 }
 
+/* ---- Sockets -------------------------------------------------------------------------------- */
+
+static struct virtio_vsock_hub hub;
+static struct virtio_vsock vsocks[2];
+static unsigned int woken; /* a bit for each */
+
+static void note_wake(void *ctx)
+{
+    woken |= 1u << ((struct virtio_vsock *)ctx - vsocks);
+}
+
+static void make_vsock(unsigned int guest)
+{
+    struct virtio_vsock *vsock = &vsocks[guest];
+
+    use_guest(guest);
+    *vsock = (struct virtio_vsock){.hub = &hub,
+                                   .virtio = device,
+                                   .index = guest,
+                                   .cid = 3 + guest,
+                                   .ctx = vsock,
+                                   .wake = note_wake};
+    plug(&virtio_vsock_kind, (struct virtio_setup){.dev = vsock,
+                                                   .config = &vsock->cid,
+                                                   .config_size = sizeof(vsock->cid)});
+    start_queues(FEATURES, 8, 3);
+}
+
+static void make_vsocks(void)
+{
+    memset(&hub, 0, sizeof(hub));
+    woken = 0;
+    make_vsock(0);
+    make_vsock(1);
+}
+
+static void offer_packet(void)
+{
+    uint8_t what = byte();
+    uint64_t packet = DATA + 0x200;
+
+    put(packet, 3u + (device == &second), 8);
+    put(packet + 8, 2u + what % 4, 8);
+    put(packet + 24, number(), 4);
+    put(packet + 28, what < 250, 2);
+    put(packet + 30, what >> 4, 2);
+    descriptor(DESC + TX * QUEUE, 0, packet, 44, D_NEXT, 1);
+    descriptor(DESC + TX * QUEUE, 1, BUFFERS, number(), what & 1 ? D_NEXT : 0, 2);
+    descriptor(DESC + TX * QUEUE, 2, BUFFERS + what, number(), 0, 0);
+    offer_to(TX, 0);
+    kick_queue(TX);
+}
+
+static void step_vsocks(uint8_t op)
+{
+    use_guest(op >> 7);
+    switch (op % 12) {
+    case 6:
+    case 7:
+        offer_packet();
+        break;
+    case 8:
+        offer_chain(RX, D_WRITE);
+        break;
+    case 9:
+        offer_chain(EVENT, D_WRITE);
+        break;
+    case 10:
+        woken &= ~(1u << (op >> 7));
+        virtio_work(device);
+        break;
+    case 11:
+        restart(op);
+        break;
+    default:
+        disturb(op);
+    }
+}
+
+/* Who has no driver is in no hub, and waits for nobody. */
+static void check_vsock(unsigned int guest)
+{
+    const struct virtio_vsock *vsock = &vsocks[guest];
+
+    check_queues(vsock->virtio);
+    REQUIRE(hub.live[guest] == (vsock->virtio->live ? vsock : NULL));
+    REQUIRE(vsock->virtio->live || (!vsock->peers && !vsock->moved && !vsock->event_due));
+}
+
+/* Two that wake each other come to rest. */
+static void check_rest(void)
+{
+    meddle = NULL;
+    for (unsigned int i = 0; woken && i < 1000; i++) {
+        unsigned int guest = woken & 1 ? 0 : 1;
+
+        woken &= ~(1u << guest);
+        use_guest(guest);
+        virtio_work(device);
+    }
+    REQUIRE(!woken);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     input = data;
     input_end = data + size;
-    room = 0;
-    make();
-    meddle = scribble;
-    while (input < input_end)
-        step();
-    check_queues();
-    REQUIRE(virtio.live || console.sent == 0);
+    use_guest(0);
+    if (byte() & 1) {
+        make_console();
+        meddle = scribble;
+        while (input < input_end)
+            step_console(byte());
+        check_queues(&virtio);
+        REQUIRE(virtio.live || console.sent == 0);
+    } else {
+        make_vsocks();
+        meddle = scribble;
+        while (input < input_end)
+            step_vsocks(byte());
+        check_vsock(0);
+        check_vsock(1);
+        check_rest();
+    }
     return 0;
 }

@@ -141,6 +141,7 @@ static void test_line_ends(void)
 #define GUEST(lines) "[guest a]\nkernel = k\nmemory = 4M\n" lines
 
 /* Texts with exactly one error each. */
+#define EXPECTED_CID "mica.conf:4: vsock: expected a number from 3 to 4294967294, on or off; found "
 #define EXPECTED_DISK                                                                          \
     "mica.conf:4: disk: expected the name of a file beside mica.conf, at most 63 characters, " \
     "then "                                                                                    \
@@ -185,6 +186,9 @@ static const struct {
     {"[guest a]\nkernel = k\n", "mica.conf:1: memory: expected in [guest a], and missing"},
     {GUEST("disks = d\n"), "mica.conf:4: disks: expected a key of [guest]; this one is unknown"},
     {GUEST("input = ps2\n"), "mica.conf:4: input: expected uart or virtio; found \"ps2\""},
+    {GUEST("vsock = 2\n"), EXPECTED_CID "\"2\""},
+    {GUEST("vsock = 4294967295\n"), EXPECTED_CID "\"4294967295\""},
+    {GUEST("vsock = maybe\n"), EXPECTED_CID "\"maybe\""},
     {GUEST("disk = d, rw\n"), EXPECTED_DISK "\"d, rw\""},
     {GUEST("disk = , ro\n"), EXPECTED_DISK "\", ro\""},
     {GUEST("disk = d, ro, cow\n"), EXPECTED_DISK "\"d, ro, cow\""},
@@ -528,6 +532,27 @@ static void test_machine(void)
         "missing files are refused with their lines");
 }
 
+#define MORE(name) "[guest " name "]\nkernel=k\nmemory=4M\n"
+
+static void test_vsock(void)
+{
+    static const struct config_machine machine = {
+        .cpu_count = 2, .memory = MIB(100), .has_file = has_image, .file_size = size_of_image};
+
+    CHECK(parse(GUEST("vsock = off\n") MORE("b")
+                    MORE("c") "vsock = on\n" MORE("d") "vsock = 4294967294\n") == 0 &&
+              config_check(&config, &machine, &sink) == 0 && config.guests[0].vsock == 0 &&
+              config.guests[1].vsock == 0 && config.guests[2].vsock == 5 &&
+              config.guests[3].vsock == 0xfffffffe,
+          "context ids: none, by the guest's number, as it is said");
+    CHECK(parse(GUEST("vsock = 5\n") MORE("b") "vsock = 7\n" MORE("c") "vsock = on\n") == 0 &&
+              config_check(&config, &machine, &sink) == 1 && !config.guests[0].bad &&
+              !config.guests[1].bad && config.guests[2].bad &&
+              strcmp(messages, "mica.conf:12: vsock: expected a context id of its own; 5 is that "
+                               "of \"a\"\n") == 0,
+          "two of one context id: the second is refused");
+}
+
 static void test_console(void)
 {
     parse(GUEST(""));
@@ -582,6 +607,7 @@ int main(void)
     test_disks();
     test_shares();
     test_net();
+    test_vsock();
     test_console();
     test_help();
     test_every_length();

@@ -38,14 +38,7 @@ static void start(void)
     plug(&virtio_console_kind, (struct virtio_setup){.dev = &console,
                                                      .config = &console.config,
                                                      .config_size = sizeof(console.config)});
-    start_driver(FEATURES, 8);
-    bar_out(C_STATUS, 1, 0);
-    bar_out(C_STATUS, 1, 3);
-    choose_features(FEATURES);
-    bar_out(C_STATUS, 1, 0xb);
-    set_up_queue(RX, 8);
-    set_up_queue(TX, 8);
-    bar_out(C_STATUS, 1, 0xf);
+    start_queues(FEATURES, 8, 2);
     for (unsigned int i = 0; i < 0x10000; i++)
         put(TEXT + i, i * 7 + i / 256, 1);
     out_count = readies = 0;

@@ -28,7 +28,7 @@ static void scribble(void)
     uint8_t what = byte();
 
     if (what >= 0xc0)
-        ram[(what & 3u) << 12 | (what >> 2 & 1u) * QUEUE | (number() & 0xff)] = byte();
+        ram[(what & 3u) << 12 | (what >> 2 & 1) * QUEUE | (number() & 0xff)] = byte();
 }
 
 static inline void poke_descriptor(unsigned int queue)
@@ -69,10 +69,10 @@ static inline void disturb(uint8_t op)
     }
 }
 
-static inline void check_queues(void)
+static inline void check_queues(const struct virtio *of)
 {
-    for (unsigned int i = 0; i < virtio.kind->queues; i++) {
-        const struct virtq *queue = &virtio.queues[i];
+    for (unsigned int i = 0; i < of->kind->queues; i++) {
+        const struct virtq *queue = &of->queues[i];
 
         REQUIRE(queue->size <= VIRTQ_MAX_SIZE && (!queue->enabled || virtq_is_sound(queue)));
     }
