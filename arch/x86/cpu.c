@@ -13,7 +13,6 @@
 /* PAT as after reset, but entry 1 (PWT alone) is write-combining instead of write-through. */
 #define HOST_PAT ((PAT_RESET & ~0xff00ull) | (uint64_t)MEMTYPE_WC << 8)
 
-bool cpu_clears_registers = true;
 unsigned int cpu_count;
 
 static const uint64_t early_gdt[] = {0, GDT_CODE64, GDT_DATA};

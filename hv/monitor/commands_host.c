@@ -6,6 +6,7 @@
 #include "arch/x86/cpuid.h"
 #include "arch/x86/lapic.h"
 #include "arch/x86/paging.h"
+#include "arch/x86/speculation.h"
 #include "arch/x86/tsc.h"
 #include "hv/backend.h"
 #include "hv/config.h"
@@ -52,6 +53,21 @@ static void print_features(void)
     for (unsigned int i = 0; (feature = backend->feature(i)) != NULL; i++)
         console_print("  %-44s %-3s%s\n", feature->name, yes_no(feature->present),
                       feature->required ? "  required" : "");
+}
+
+static void print_measures(void)
+{
+    struct speculation_row row;
+
+    console_print("mitigations: %s\n", speculation_measures ? "auto" : "off");
+    for (unsigned int i = 0; speculation_measures && speculation_row(i, &row); i++) {
+        if (row.needless)
+            console_print("  %s: not needed: %s\n", row.name, row.needless);
+        else if (row.missing)
+            console_print("  %s: not possible: no %s\n", row.name, row.missing);
+        else
+            console_print("  %s: %s\n", row.name, row.when);
+    }
 }
 
 static uint64_t guest_ram(void)
@@ -124,7 +140,7 @@ static void info_host(void)
         console_print("acpi: no tables\n");
     console_print("i/o apic: %u pins; pci: %u functions, bus mastering off\n",
                   host_summary.ioapic_pins, host_summary.pci_functions);
-    console_print("mitigations: %s\n", vm_host_config()->mitigations ? "auto" : "off");
+    print_measures();
     print_memory();
     print_pages();
 }
