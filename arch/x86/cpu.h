@@ -131,6 +131,9 @@ void cpu_load_early_tables(void);
 NORETURN void cpu_start_on_stack_of(const struct cpu *cpu, void (*function)(void *),
                                     void *argument);
 
+/* How many bytes of its main stack have ever been used. */
+uint64_t cpu_stack_used(const struct cpu *cpu);
+
 /*
  * This CPU's control registers and PAT: NX and WP, and SMEP, SMAP, UMIP, PGE, MCE, OSXSAVE where
  * present; nothing of what firmware left.  paging_init() calls it on the boot CPU.

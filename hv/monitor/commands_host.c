@@ -107,6 +107,13 @@ static void print_pages(void)
         console_print("page tables: the first of those is at %016lx\n", report.first_violation);
 }
 
+static void print_stacks(void)
+{
+    for (unsigned int i = 0; i < cpu_count; i++)
+        console_print("stack of cpu %u: %lu of %llu bytes at the deepest\n", i,
+                      cpu_stack_used(cpu_by_index(i)), CPU_STACK_SIZE);
+}
+
 static void json_host(void)
 {
     struct paging_report report;
@@ -142,6 +149,7 @@ static void info_host(void)
                   host_summary.ioapic_pins, host_summary.pci_functions);
     print_measures();
     print_memory();
+    print_stacks();
     print_pages();
 }
 
