@@ -23,8 +23,8 @@ say = $(if $(V),,@printf '  %-8s %s\n' '$1' '$2')
 BOOT_SRC := $(addprefix boot/,handover.asm efi_cpu.c efi_elf.c efi_machine.c efi_main.c efi_memmap.c \
             efi_modules.c elf.c handover.c memmap.c tables.c)
 
-IMAGE_SRC := $(addprefix arch/x86/,ap_trampoline.asm entry.asm isr.asm cpu.c cpu_list.c cpuid.c \
-            fpu.c idt.c lapic.c mtrr.c paging.c smp.c tsc.c)
+IMAGE_SRC := $(addprefix arch/x86/,ap_trampoline.asm entry.asm isr.asm speculation.asm cpu.c cpu_list.c cpuid.c \
+            fpu.c idt.c lapic.c mtrr.c paging.c smp.c speculation.c tsc.c)
 IMAGE_SRC += $(addprefix arch/vmx/,enter.asm caps.c decode.c dump.c ept.c fast.c inject.c vmcs.c vmx.c)
 IMAGE_SRC += $(addprefix arch/svm/,enter.asm caps.c decode.c fast.c inject.c npt.c svm.c vmcb.c)
 IMAGE_SRC += $(addprefix hv/,backend.c board.c bus.c config.c config_key.c console.c console_irq.c console_mirror.c \
@@ -150,7 +150,8 @@ HOST_TESTS += bus
 HOST_SRC_bus := hv/bus.c
 # The core of hv/ over a fake backend.
 CORE_SRC := tests/host/fake_backend.c $(addprefix hv/,vcpu.c intr.c exit.c guest_mem.c insn.c insn_exec.c bus.c timer.c \
-            heap.c layout.c trace.c printf.c) $(wildcard hv/emul_*.c hv/pv/*.c hv/vdev/*.c) arch/x86/cpuid.c
+            heap.c layout.c trace.c printf.c) $(wildcard hv/emul_*.c hv/pv/*.c hv/vdev/*.c) arch/x86/cpuid.c \
+            arch/x86/speculation.c
 HOST_TESTS += intr
 HOST_SRC_intr := $(CORE_SRC)
 HOST_TESTS += pv
@@ -169,6 +170,9 @@ HOST_TESTS += guest_mem
 HOST_SRC_guest_mem := $(CORE_SRC)
 HOST_TESTS += emul_cr
 HOST_SRC_emul_cr := $(CORE_SRC)
+HOST_TESTS += speculation
+HOST_SRC_speculation := $(CORE_SRC) $(O)/arch/x86/speculation.asm.o
+HOST_LIBS_speculation := -Wl,-z,noexecstack
 HOST_TESTS += svm
 HOST_SRC_svm := $(CORE_SRC) arch/svm/vmcb.c arch/svm/inject.c arch/svm/decode.c
 HOST_TESTS += sched

@@ -8,6 +8,7 @@
 #include "arch/x86/idt.h"
 #include "arch/x86/msr.h"
 #include "arch/x86/smp.h"
+#include "arch/x86/speculation.h"
 #include "hv/fast.h"
 #include "hv/vcpu.h"
 
@@ -50,4 +51,14 @@ void asm_offsets(void)
     DEF(VMCS_HOST_RSP, VMCS_HOST_RSP);
     DEF(VMX_REFUSED, VMX_REFUSED);
     DEF(FAST_DONE, FAST_DONE);
+    DEF(MSR_SPEC_CTRL, MSR_SPEC_CTRL);
+    DEF(MSR_PRED_CMD, MSR_PRED_CMD);
+    DEF(MSR_FLUSH_CMD, MSR_FLUSH_CMD);
+    DEF(PRED_CMD_IBPB, PRED_CMD_IBPB);
+    DEF(FLUSH_CMD_L1D, FLUSH_CMD_L1D);
+    DEF(SPECULATION_IBRS_EXIT, SPECULATION_IBRS_EXIT);
+    DEF(SPECULATION_IBPB_EXIT, SPECULATION_IBPB_EXIT);
+    DEF(SPECULATION_RSB, SPECULATION_RSB);
+    DEF(SPECULATION_L1D, SPECULATION_L1D);
+    DEF(SPECULATION_VERW, SPECULATION_VERW);
 }

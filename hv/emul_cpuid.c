@@ -49,7 +49,7 @@ struct cpuid_policy {
 #define LEAF7_ECX                                                                              \
     (B(1) | B(2) | B(3) | B(6) | B(8) | B(9) | B(10) | B(11) | B(12) | B(14) | B(22) | B(25) | \
      B(27) | B(28))
-#define LEAF7_EDX (B(2) | B(3) | B(4) | B(8) | B(10) | B(14))
+#define LEAF7_EDX (B(2) | B(3) | B(4) | B(8) | B(10) | B(14) | B(29))
 
 /* Without SVM, EXTAPIC, OSVW, IBS, SKINIT, WDT, LWP, NODEID_MSR, the performance counters, DBEXT,
  * MWAITX. */
@@ -68,7 +68,7 @@ static const struct cpuid_policy policies[] = {
     {0x80000005, {ALL, ALL, ALL, ALL}, {0, 0, 0, 0}},
     {0x80000006, {ALL, ALL, ALL, ALL}, {0, 0, 0, 0}},
     {0x80000007, {0, 0, 0, B(8)}, {0, 0, 0, 0}},
-    {0x80000008, {0, B(0) | B(2) | B(9), 0, 0}, {0, 0, 0, 0}},
+    {0x80000008, {0, B(0) | B(2) | B(9) | B(12), 0, 0}, {0, 0, 0, 0}},
     {0x80000019, {ALL, ALL, 0, 0}, {0, 0, 0, 0}},
     {0x8000001a, {ALL, 0, 0, 0}, {0, 0, 0, 0}},
 };
@@ -193,6 +193,8 @@ static void leaf_ext8(const struct vcpu *vcpu, struct cpuid_regs *out)
     uint32_t physical = MIN(host_cpuid.physical_bits, 48u); /* what four levels of tables walk */
 
     out->eax = physical | 48u << 8;
+    if (cpu_has(FEATURE_SPEC_CTRL))
+        out->ebx |= B(12); /* IBPB by AMD's bit, for Intel's means IBRS as well */
     if (host_cpuid.vendor == VENDOR_AMD)
         out->ecx = (vcpu->vm->vcpu_count - 1) | bits_for(vcpu->vm->vcpu_count) << 12;
 }

@@ -8,6 +8,7 @@
 #include "arch/x86/cpuid.h"
 #include "arch/x86/msr.h"
 #include "arch/x86/regs.h"
+#include "arch/x86/speculation.h"
 #include "hv/intr.h"
 #include "hv/log.h"
 #include "hv/panic.h"
@@ -42,6 +43,36 @@ static bool write_ignored(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 static bool write_refused(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
     return false;
+}
+
+static bool read_refused(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+    return false;
+}
+
+/* ---- Speculation: SPEC_CTRL is the host's --------------------------------------------------- */
+
+static bool write_pred_cmd(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    if (!(cpu_has(FEATURE_SPEC_CTRL) || cpu_has(FEATURE_AMD_IBPB)) || value & ~PRED_CMD_IBPB)
+        return false;
+    wrmsr(MSR_PRED_CMD, value);
+    return true;
+}
+
+/* What the CPU is safe from, and what VERW clears; none of the controls that a guest has not. */
+static bool read_arch_capabilities(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+    const uint64_t shown = ARCH_CAP_RDCL_NO | ARCH_CAP_RSBA | ARCH_CAP_SSB_NO | ARCH_CAP_MDS_NO |
+                           ARCH_CAP_PSCHANGE_MC_NO | ARCH_CAP_TAA_NO | ARCH_CAP_SBDR_SSDP_NO |
+                           ARCH_CAP_FBSDP_NO | ARCH_CAP_PSDP_NO | ARCH_CAP_FB_CLEAR |
+                           ARCH_CAP_RRSBA | ARCH_CAP_BHI_NO | ARCH_CAP_PBRSB_NO | ARCH_CAP_GDS_NO |
+                           ARCH_CAP_RFDS_NO | ARCH_CAP_RFDS_CLEAR;
+
+    if (!cpu_has(FEATURE_ARCH_CAPABILITIES))
+        return false;
+    *value = speculation_capabilities & shown;
+    return true;
 }
 
 /* ---- Time ----------------------------------------------------------------------------------- */
@@ -329,10 +360,12 @@ static const struct msr_policy common[] = {
     {MSR_APIC_BASE, MSR_APIC_BASE, read_apic, write_apic_base},
     {MSR_FEATURE_CONTROL, MSR_FEATURE_CONTROL, read_feature_control, write_refused},
     {MSR_TSC_ADJUST, MSR_TSC_ADJUST, read_tsc_adjust, write_tsc_adjust},
+    {MSR_PRED_CMD, MSR_PRED_CMD, read_refused, write_pred_cmd},
     {MSR_BIOS_UPDT_TRIG, MSR_BIOS_UPDT_TRIG, read_zero, write_ignored},
     {MSR_BIOS_SIGN_ID, MSR_BIOS_SIGN_ID, read_bios_sign_id, write_ignored},
     {MSR_PLATFORM_INFO, MSR_PLATFORM_INFO, read_zero, write_refused},
     {MSR_MTRRCAP, MSR_MTRRCAP, read_mtrrcap, write_refused},
+    {MSR_ARCH_CAPABILITIES, MSR_ARCH_CAPABILITIES, read_arch_capabilities, write_refused},
     {MSR_SYSENTER_CS, MSR_SYSENTER_EIP, read_backend, write_refused},
     {MSR_MCG_CAP, MSR_MCG_CAP, read_zero, write_refused},
     {MSR_MCG_STATUS, MSR_MCG_STATUS, read_mcg_status, write_mcg_status},

@@ -7,6 +7,7 @@
 #include "arch/x86/cpuid.h"
 #include "arch/x86/msr.h"
 #include "arch/x86/paging.h"
+#include "arch/x86/speculation.h"
 #include "arch/x86/tsc.h"
 #include "hv/board.h"
 #include "hv/config.h"
@@ -258,6 +259,8 @@ void vcpu_load(struct vcpu *vcpu)
     ASSERT(!vcpu->cpu);
     if (cpu->vcpu)
         vcpu_unload(cpu->vcpu);
+    if (unlikely(cpu->guest != vcpu->vm->number))
+        speculation_change_guest(cpu, vcpu->vm->number);
     vcpu->cpu = cpu;
     cpu->vcpu = vcpu;
     backend->vcpu_load(vcpu, cpu);

@@ -62,6 +62,7 @@ struct vm_timer {
 
 struct vm {
     unsigned int id; /* below VM_MAX; the next VM has it when this one is destroyed */
+    uint32_t number; /* from 1, of no other VM ever */
     const struct guest_config *config;
     enum vm_state state;
     char ended[160];     /* one line: how the last run ended; empty: it never ran */

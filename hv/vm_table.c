@@ -5,6 +5,7 @@
 
 #include "arch/x86/cpu.h"
 #include "arch/x86/paging.h"
+#include "arch/x86/speculation.h"
 #include "boot/boot_info.h"
 #include "hv/backend.h"
 #include "hv/board.h"
@@ -23,6 +24,7 @@
 static struct config config;
 static struct vm *vms[VM_MAX]; /* in the order in which they were made */
 static unsigned int count;
+static uint32_t made; /* how many, ever */
 
 STATIC_ASSERT(CONFIG_MAX_GUESTS <= VM_MAX, "every guest of the configuration fits the table");
 
@@ -209,6 +211,7 @@ static int create(const struct guest_config *guest, struct refusal *why)
     }
     vm = phys_to_virt(page);
     vm->id = free_id();
+    vm->number = ++made;
     vm->config = guest;
     if (create_parts(vm, why) != 0) {
         free_parts(vm);
@@ -263,7 +266,7 @@ void vm_create_all(void)
         return;
     }
     config_parse(phys_to_virt(HPA(file->base)), file->size, &config, &sink);
-    cpu_clears_registers = config.host.mitigations;
+    speculation_init(config.host.mitigations);
     config_check(&config, &machine, &sink);
     console_configure(config.host.console == HOST_CONSOLE_COM1, config.host.framebuffer);
     log_set_level(config.host.log);

@@ -26,7 +26,7 @@ ERROR_LINES = 70  # of tools/run: the last lines of the machine, or its panic
 PASTED_LINE = "abcdefghijklmnopqrstuvwxyz0123456789" + "-" * 27
 KEYS = {
     "platforms", "stubs", "guests", "files", "conf", "image", "arguments", "memory", "smp", "cpu", "icount", "filler",
-    "timeout", "seconds", "until", "script", "expect", "absent", "program", "damaged",
+    "timeout", "seconds", "asked", "until", "script", "expect", "absent", "program", "damaged",
 }
 DOTTED_KEYS = {"stub", "end", "skip", "limit"}
 

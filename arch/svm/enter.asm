@@ -8,7 +8,7 @@ bits 64
 default rel
 section .text
 
-extern svm_fast_exit, cpu_clears_registers
+extern svm_fast_exit, speculation_before_entry, speculation_after_exit
 
 ; enum fast_result svm_enter(struct vcpu *vcpu, struct vm_exit *exit, uint64_t guest_vmcb, uint64_t host_vmcb)
 ;
@@ -22,8 +22,11 @@ extern svm_fast_exit, cpu_clears_registers
 ; or the guest would start in STI's shadow.  FS, GS, TR, LDTR and the system-call MSRs are the guest's
 ; between the two VMLOADs, also while the short path runs, which uses none of them; the host's TR has to be
 ; back before an NMI can come.
-global svm_enter
-svm_enter:
+;
+; There are two of them: with the measures against speculation, and without.
+%macro SVM_ENTER 2 ; its name, and whether with measures
+global %1
+%1:
     PUSH_CALLEE_SAVED
     push rcx                    ; [rsp + 24] = host_vmcb
     push rsi                    ; [rsp + 16] = exit
@@ -35,6 +38,9 @@ svm_enter:
     mov  rax, rdx
     vmload
 .again:
+%if %2
+    call speculation_before_entry
+%endif
     EACH_GPR LOAD_FROM_RDI
     mov  rax, [rsp + 8]
     mov  rdi, [rdi + GPRS_RDI]
@@ -43,7 +49,9 @@ svm_enter:
     mov  rax, [rsp]
     EACH_GPR SAVE_TO_RAX
     mov  [rax + GPRS_RDI], rdi
-    CLEAR_GPRS
+%if %2
+    call speculation_after_exit
+%endif
     mov  rdi, rax
     mov  rsi, [rsp + 16]
     call svm_fast_exit
@@ -62,9 +70,17 @@ svm_enter:
     add  rsp, 32
     POP_CALLEE_SAVED
     ret
+%endmacro
+
+    SVM_ENTER svm_enter, 0
+    SVM_ENTER svm_enter_guarded, 1
 
 ; Bochs 2.7 lets a guest's single-step trap survive the exit of the instruction that it was for: the host
 ; takes a #DB here.  It is nothing; the guest gets its own from advance().
 section .fixups progbits alloc noexec nowrite align=4
-    dd svm_enter.landing - $
-    dd svm_enter.landing - $
+%macro GO_ON_AT 1
+    dd %1 - $
+    dd %1 - $
+%endmacro
+    GO_ON_AT svm_enter.landing
+    GO_ON_AT svm_enter_guarded.landing

@@ -7,6 +7,7 @@
 #include "arch/x86/msr.h"
 #include "arch/x86/paging.h"
 #include "arch/x86/regs.h"
+#include "arch/x86/speculation.h"
 #include "hv/errno.h"
 #include "hv/guest_mem.h"
 #include "hv/mem.h"
@@ -240,6 +241,7 @@ static bool enter(struct vcpu *vcpu, struct vm_exit *exit)
     struct svm_vcpu *svm = to_svm(vcpu);
     struct svm_cpu *cpu = vcpu->cpu->backend;
     struct vmcb *vmcb = svm->vmcb;
+    uint64_t host = vcpu->cpu->backend_hpa.value + offsetof(struct svm_cpu, host);
     enum fast_result result;
 
     if (unlikely(hlt_in_shadow(svm, exit)))
@@ -251,8 +253,10 @@ static bool enter(struct vcpu *vcpu, struct vm_exit *exit)
         assign_asid(svm, cpu);
     vmcb->rip = vcpu->rip;
     vmcb->rax = vcpu->gprs.r[GPR_RAX];
-    result = svm_enter(vcpu, exit, svm->vmcb_hpa.value,
-                       vcpu->cpu->backend_hpa.value + offsetof(struct svm_cpu, host));
+    if (speculation_measures)
+        result = svm_enter_guarded(vcpu, exit, svm->vmcb_hpa.value, host);
+    else
+        result = svm_enter(vcpu, exit, svm->vmcb_hpa.value, host);
     vcpu->rip = vmcb->rip;
     vcpu->gprs.r[GPR_RAX] = vmcb->rax;
     if (result == FAST_DONE)

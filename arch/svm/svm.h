@@ -108,6 +108,8 @@ extern struct slat_format npt_format;
 /* fast.c */
 enum fast_result svm_fast_exit(struct vcpu *vcpu, struct vm_exit *exit);
 
-/* enter.asm */
+/* enter.asm: without the measures against speculation, and with them */
 enum fast_result svm_enter(struct vcpu *vcpu, struct vm_exit *exit, uint64_t guest_vmcb,
                            uint64_t host_vmcb);
+enum fast_result svm_enter_guarded(struct vcpu *vcpu, struct vm_exit *exit, uint64_t guest_vmcb,
+                                   uint64_t host_vmcb);

@@ -11,6 +11,7 @@
 #include "arch/x86/cpuid.h"
 #include "arch/x86/msr.h"
 #include "arch/x86/paging.h"
+#include "arch/x86/speculation.h"
 #include "arch/x86/tsc.h"
 #include "hv/panic.h"
 
@@ -134,7 +135,9 @@ void vmx_vmcs_set_host(struct cpu *cpu)
     vmwrite(VMCS_HOST_IDTR_BASE, sidt().base);
     vmwrite(VMCS_HOST_SYSENTER_ESP, 0);
     vmwrite(VMCS_HOST_SYSENTER_EIP, 0);
-    vmwrite(VMCS_HOST_RIP, (uint64_t)vmx_exit_landing); /* HOST_RSP: enter.asm */
+    vmwrite(VMCS_HOST_RIP,
+            speculation_measures ? (uint64_t)vmx_exit_landing_guarded : (uint64_t)vmx_exit_landing);
+    /* HOST_RSP: enter.asm */
 }
 
 uint64_t vmx_eptp(const struct vm *vm)

@@ -7,6 +7,7 @@
 #include "arch/x86/cpuid.h"
 #include "arch/x86/msr.h"
 #include "arch/x86/paging.h"
+#include "arch/x86/speculation.h"
 #include "hv/errno.h"
 #include "hv/mem.h"
 #include "hv/panic.h"
@@ -288,7 +289,8 @@ static bool enter(struct vcpu *vcpu, struct vm_exit *exit)
     if (unlikely(vmx->flush_vpid))
         drop_first_level(vmx);
     vmwrite(VMCS_GUEST_RIP, vcpu->rip);
-    result = vmx_enter(vcpu, vmx->launched, exit);
+    result = speculation_measures ? vmx_enter_guarded(vcpu, vmx->launched, exit)
+                                  : vmx_enter(vcpu, vmx->launched, exit);
     if (unlikely(result == VMX_REFUSED)) {
         describe_refusal(exit);
         return true;

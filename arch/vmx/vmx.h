@@ -118,8 +118,10 @@ extern struct slat_format ept_format;
 /* fast.c */
 enum fast_result vmx_fast_exit(struct vcpu *vcpu, struct vm_exit *exit);
 
-/* enter.asm: what the short path said of an exit, or that the CPU refused to try.  The label is
- * where exits arrive. */
+/* enter.asm: what the short path said of an exit, or that the CPU refused to try; without the
+ * measures against speculation, and with them.  The labels are where exits arrive. */
 #define VMX_REFUSED (FAST_AGAIN + 1)
 unsigned int vmx_enter(struct vcpu *vcpu, bool launched, struct vm_exit *exit);
+unsigned int vmx_enter_guarded(struct vcpu *vcpu, bool launched, struct vm_exit *exit);
 void vmx_exit_landing(void);
+void vmx_exit_landing_guarded(void);

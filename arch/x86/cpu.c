@@ -13,7 +13,6 @@
 /* PAT as after reset, but entry 1 (PWT alone) is write-combining instead of write-through. */
 #define HOST_PAT ((PAT_RESET & ~0xff00ull) | (uint64_t)MEMTYPE_WC << 8)
 
-bool cpu_clears_registers = true;
 unsigned int cpu_count;
 
 static const uint64_t early_gdt[] = {0, GDT_CODE64, GDT_DATA};
@@ -111,6 +110,30 @@ void cpu_load_tables(struct cpu *cpu)
     idt_load();
 }
 
+/* ---- How deep the main stack has been: what is still painted was never used ----------------- */
+
+#define STACK_PAINT 0x7061696e74656421ull
+
+static uint64_t *stack_bottom(const struct cpu *cpu)
+{
+    return (uint64_t *)(cpu_block(cpu->index) + CPU_STACK_TOP - CPU_STACK_SIZE);
+}
+
+static void paint_stack(const struct cpu *cpu)
+{
+    for (uint64_t i = 0; i < CPU_STACK_SIZE / sizeof(uint64_t); i++)
+        stack_bottom(cpu)[i] = STACK_PAINT;
+}
+
+uint64_t cpu_stack_used(const struct cpu *cpu)
+{
+    uint64_t clean = 0;
+
+    while (clean < CPU_STACK_SIZE && stack_bottom(cpu)[clean / sizeof(uint64_t)] == STACK_PAINT)
+        clean += sizeof(uint64_t);
+    return CPU_STACK_SIZE - clean;
+}
+
 /* The block's address is known from the index. */
 struct cpu *cpu_create(unsigned int index, uint32_t apic_id)
 {
@@ -123,6 +146,7 @@ struct cpu *cpu_create(unsigned int index, uint32_t apic_id)
     cpu->timer_deadline = UINT64_MAX;
     build_gdt(cpu);
     build_tss(cpu);
+    paint_stack(cpu);
     return cpu;
 }
 

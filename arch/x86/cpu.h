@@ -78,6 +78,7 @@ struct cpu {
     hpa_t backend_hpa;         /* (o) */
     uint64_t timer_deadline;   /* (c) TSC that the local APIC timer is armed for, UINT64_MAX: off */
     uint64_t nmi_count;        /* (c) */
+    uint32_t guest;            /* (c) the last one whose vCPU came here: speculation.h; 0: none */
     struct cpu_shared shared;  /* (s) */
     uint64_t gdt[GDT_ENTRIES]; /* (o) */
     struct tss tss;            /* (o) */
@@ -110,9 +111,6 @@ static inline struct cpu *this_cpu(void)
 /* Like this_cpu(), but a null pointer on the boot stack: for panic() and what it calls. */
 struct cpu *cpu_current(void);
 
-/* Whether guests' registers are cleared at each exit, against speculation on what they chose. */
-extern bool cpu_clears_registers;
-
 extern unsigned int cpu_count; /* CPUs that take part; cpu_by_index(0 .. cpu_count - 1) are valid */
 
 /*
@@ -132,6 +130,9 @@ struct cpu *cpu_create(unsigned int index, uint32_t apic_id);
 void cpu_load_early_tables(void);
 NORETURN void cpu_start_on_stack_of(const struct cpu *cpu, void (*function)(void *),
                                     void *argument);
+
+/* How many bytes of its main stack have ever been used. */
+uint64_t cpu_stack_used(const struct cpu *cpu);
 
 /*
  * This CPU's control registers and PAT: NX and WP, and SMEP, SMAP, UMIP, PGE, MCE, OSXSAVE where

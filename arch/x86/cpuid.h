@@ -122,6 +122,7 @@ static inline uint32_t cpuid_reg(const struct cpuid_regs *regs, enum cpuid_reg r
     X(L1D_FLUSH, 0x7, 0, EDX, 28, "flush_l1d")                    \
     X(ARCH_CAPABILITIES, 0x7, 0, EDX, 29, "arch_capabilities")    \
     X(SSBD, 0x7, 0, EDX, 31, "ssbd")                              \
+    X(BHI_CTRL, 0x7, 2, EDX, 4, "bhi_ctrl")                       \
     X(XSAVEOPT, 0xd, 1, EAX, 0, "xsaveopt")                       \
     X(XSAVEC, 0xd, 1, EAX, 1, "xsavec")                           \
     X(XGETBV1, 0xd, 1, EAX, 2, "xgetbv1")                         \
@@ -156,6 +157,7 @@ static inline uint32_t cpuid_reg(const struct cpuid_regs *regs, enum cpuid_reg r
     X(AMD_STIBP, 0x80000008, 0, EBX, 15, "stibp")                 \
     X(AMD_SSBD, 0x80000008, 0, EBX, 24, "amd_ssbd")               \
     X(VIRT_SSBD, 0x80000008, 0, EBX, 25, "virt_ssbd")             \
+    X(IBPB_RET, 0x80000008, 0, EBX, 30, "ibpb_ret")               \
     X(SVM_NPT, 0x8000000a, 0, EDX, 0, "npt")                      \
     X(SVM_LBRV, 0x8000000a, 0, EDX, 1, "lbrv")                    \
     X(SVM_LOCK, 0x8000000a, 0, EDX, 2, "svm_lock")                \
@@ -173,7 +175,12 @@ static inline uint32_t cpuid_reg(const struct cpuid_regs *regs, enum cpuid_reg r
     X(SVM_X2AVIC, 0x8000000a, 0, EDX, 18, "x2avic")               \
     X(SVM_SPEC_CTRL, 0x8000000a, 0, EDX, 20, "v_spec_ctrl")       \
     X(SVM_VNMI, 0x8000000a, 0, EDX, 25, "vnmi")                   \
-    X(SVM_ADDRESS_CHECK, 0x8000000a, 0, EDX, 28, "svme_addr_chk")
+    X(SVM_ADDRESS_CHECK, 0x8000000a, 0, EDX, 28, "svme_addr_chk") \
+    X(VERW_CLEAR, 0x80000021, 0, EAX, 5, "verw_clear")            \
+    X(AUTO_IBRS, 0x80000021, 0, EAX, 8, "autoibrs")               \
+    X(SRSO_NO, 0x80000021, 0, EAX, 29, "srso_no")                 \
+    X(TSA_SQ_NO, 0x80000021, 0, ECX, 1, "tsa_sq_no")              \
+    X(TSA_L1_NO, 0x80000021, 0, ECX, 2, "tsa_l1_no")
 
 enum cpu_feature {
 #define CPU_FEATURE_ENUM(name, leaf, subleaf, reg, bit, text) FEATURE_##name,

@@ -234,11 +234,12 @@
 #define FEATURE_CONTROL_SGX     BIT(18)
 #define FEATURE_CONTROL_LMCE    BIT(20)
 
-#define SPEC_CTRL_IBRS  BIT(0)
-#define SPEC_CTRL_STIBP BIT(1)
-#define SPEC_CTRL_SSBD  BIT(2)
-#define PRED_CMD_IBPB   BIT(0)
-#define FLUSH_CMD_L1D   BIT(0)
+#define SPEC_CTRL_IBRS    BIT(0)
+#define SPEC_CTRL_STIBP   BIT(1)
+#define SPEC_CTRL_SSBD    BIT(2)
+#define SPEC_CTRL_BHI_DIS BIT(10)
+#define PRED_CMD_IBPB     BIT(0)
+#define FLUSH_CMD_L1D     BIT(0)
 
 #define ARCH_CAP_RDCL_NO        BIT(0)
 #define ARCH_CAP_IBRS_ALL       BIT(1)
@@ -258,6 +259,7 @@
 #define ARCH_CAP_PBRSB_NO       BIT(24)
 #define ARCH_CAP_GDS_NO         BIT(26)
 #define ARCH_CAP_RFDS_NO        BIT(27)
+#define ARCH_CAP_RFDS_CLEAR     BIT(28)
 
 #define MTRRCAP_VCNT    0xffull
 #define MTRRCAP_FIX     BIT(8)

@@ -3,7 +3,7 @@
  * RDMSR and WRMSR.  An MSR that does not exist raises #GP(0), and so does a reserved bit, an
  * address that is not canonical, a memory type that is none.  RDMSR gives 32 bits in EDX and EAX
  * each and clears the upper halves of RDX and RAX.  Of EFER, LMA is read-only, LME must not change
- * while paging is on.
+ * while paging is on.  PRED_CMD is write-only.
  */
 #include "guest-stubs/exits/exits.h"
 #include "guest-stubs/lib/cpu.h"
@@ -208,6 +208,33 @@ static void check_locked(void)
         check_equal(rdmsr(0x3a) & 7, 1, "FEATURE_CONTROL is locked and allows no VMX");
 }
 
+/* ---- Speculation: what CPUID shows is there, and no more ------------------------------------ */
+
+#define MSR_SPEC_CTRL         0x48
+#define MSR_PRED_CMD          0x49
+#define MSR_ARCH_CAPABILITIES 0x10a
+
+static void check_speculation(void)
+{
+    try_wrmsr(MSR_PRED_CMD, 1);
+    if (HAS(0x80000008, 0, ebx, 12))
+        check_no_fault("IBPB can be asked for");
+    else
+        check_fault(VEC_GP, 0, "IBPB that CPUID does not show raises #GP");
+    try_wrmsr(MSR_PRED_CMD, 2);
+    check_fault(VEC_GP, 0, "PRED_CMD has no other command");
+    try_rdmsr(MSR_PRED_CMD);
+    check_fault(VEC_GP, 0, "and cannot be read");
+    try_rdmsr(MSR_ARCH_CAPABILITIES);
+    if (HAS(7, 0, edx, 29))
+        check_no_fault("ARCH_CAPABILITIES is there where CPUID says so");
+    else
+        check_fault(VEC_GP, 0, "ARCH_CAPABILITIES that CPUID does not show raises #GP");
+    check(!HAS(7, 0, edx, 26), "CPUID shows no SPEC_CTRL");
+    try_wrmsr(MSR_SPEC_CTRL, 0);
+    check_fault(VEC_GP, 0, "and writing it raises #GP");
+}
+
 void exits_msr(void)
 {
     check_missing();
@@ -215,4 +242,5 @@ void exits_msr(void)
     check_efer();
     check_memory_types();
     check_locked();
+    check_speculation();
 }

@@ -6,6 +6,7 @@
 #include "arch/x86/cpuid.h"
 #include "arch/x86/lapic.h"
 #include "arch/x86/paging.h"
+#include "arch/x86/speculation.h"
 #include "arch/x86/tsc.h"
 #include "hv/backend.h"
 #include "hv/config.h"
@@ -54,6 +55,21 @@ static void print_features(void)
                       feature->required ? "  required" : "");
 }
 
+static void print_measures(void)
+{
+    struct speculation_row row;
+
+    console_print("mitigations: %s\n", speculation_measures ? "auto" : "off");
+    for (unsigned int i = 0; speculation_measures && speculation_row(i, &row); i++) {
+        if (row.needless)
+            console_print("  %s: not needed: %s\n", row.name, row.needless);
+        else if (row.missing)
+            console_print("  %s: not possible: no %s\n", row.name, row.missing);
+        else
+            console_print("  %s: %s\n", row.name, row.when);
+    }
+}
+
 static uint64_t guest_ram(void)
 {
     uint64_t sum = 0;
@@ -91,6 +107,13 @@ static void print_pages(void)
         console_print("page tables: the first of those is at %016lx\n", report.first_violation);
 }
 
+static void print_stacks(void)
+{
+    for (unsigned int i = 0; i < cpu_count; i++)
+        console_print("stack of cpu %u: %lu of %llu bytes at the deepest\n", i,
+                      cpu_stack_used(cpu_by_index(i)), CPU_STACK_SIZE);
+}
+
 static void json_host(void)
 {
     struct paging_report report;
@@ -124,8 +147,9 @@ static void info_host(void)
         console_print("acpi: no tables\n");
     console_print("i/o apic: %u pins; pci: %u functions, bus mastering off\n",
                   host_summary.ioapic_pins, host_summary.pci_functions);
-    console_print("mitigations: %s\n", vm_host_config()->mitigations ? "auto" : "off");
+    print_measures();
     print_memory();
+    print_stacks();
     print_pages();
 }
 

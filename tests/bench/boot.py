@@ -59,7 +59,7 @@ def main():
         exits = {kind: int(count) for kind, count in KIND.findall(output)}
         share = root * 10000 // guest
         run = {
-            "system": "mica", "platform": platform, "case": case, "mitigations": "off",
+            "system": "mica", "platform": platform, "case": case, "mitigations": figures.mitigations(work),
             "operations": {"root-share": {"min": share, "mean": share}},
             "boot": {"hypervisor": root, "guest": guest, "entries": entries, "exits": exits},
         }
@@ -67,9 +67,9 @@ def main():
         largest = sorted(exits.items(), key=lambda item: -item[1])[:LARGEST]
         print(f"# {guest} instructions of the guest, {root} of the hypervisor in {entries} exits; "
               f"most: {', '.join(f'{kind} {count}' for kind, count in largest)}")
-        budget = figures.read_budgets(case)["root-share"][platform]
-        checks.append((share <= budget.limit, f"the hypervisor takes {share} of 10000 instructions of the guest, "
-                       f"at most {budget.limit}; the goal is {budget.goal}"))
+        if budget := figures.read_budgets(case).get("root-share", {}).get(platform):
+            checks.append((share <= budget.limit, f"the hypervisor takes {share} of 10000 instructions of the guest, "
+                           f"at most {budget.limit}; the goal is {budget.goal}"))
     for number, (ok, what) in enumerate(checks, 1):
         print(f"{'ok' if ok else 'not ok'} {number} - {what}")
     print(f"1..{len(checks)}")

@@ -25,10 +25,11 @@ def cell(cost, budget):
 def print_case(case, runs):
     """The least of 1,000 rounds / the goal, by platform."""
     operations = {run["platform"]: run["operations"] for run in runs if run["case"] == case}
-    if not operations:
+    budgets = figures.read_budgets(case)
+    if not budgets:
         return
     print(f"{case:24}" + "".join(f"{platform:>16}" for platform in figures.PLATFORMS))
-    for name, columns in figures.read_budgets(case).items():
+    for name, columns in budgets.items():
         row = [(figures.cost(operations.get(platform, {}), name), columns.get(platform)) for platform in figures.PLATFORMS]
         print(f"  {name:22}" + "".join(f"{cell(*pair):>16}" for pair in row))
 

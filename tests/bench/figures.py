@@ -43,6 +43,11 @@ def ended(output):
     return re.search(r"^(?:\[[^]]+\] )?bench end$", output, re.MULTILINE) is not None
 
 
+def mitigations(work):
+    """What the mica.conf of a case says of measures against speculation."""
+    return re.search(r"^ *mitigations = (\w+)", (work / "guests/mica.conf").read_text(), re.MULTILINE).group(1)
+
+
 def cost(operations, name):
     """The least of an operation, or of the sum of several ("a+b"); None without a figure."""
     parts = [operations.get(part, {}).get("min") for part in name.split("+")]

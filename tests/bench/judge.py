@@ -38,14 +38,11 @@ def main():
     platform, work = argument(command, "--platform"), Path(argument(command, "--log")).parent
     case = work.name.partition(".")[0]
     result = subprocess.run(command, stdout=subprocess.PIPE, text=True, errors="replace", check=False)
-    budgets = figures.read_budgets(case)
-    wanted = {part for name in budgets for part in name.split("+")}
-    seen = figures.read_operations(result.stdout)
-    operations = {name: seen[name] for name in seen if name in wanted}
-    run = {"system": "mica", "platform": platform, "case": case, "mitigations": "off", "operations": operations}
-    figures.write_json(work / "bench.json", [run])
+    operations = figures.read_operations(result.stdout)
+    run = {"system": "mica", "platform": platform, "case": case, "operations": operations}
+    figures.write_json(work / "bench.json", [run | {"mitigations": figures.mitigations(work)}])
     checks = [(result.returncode == 0, "runs to its end"), (figures.ended(result.stdout), "says that it has ended")]
-    checks += judge(operations, budgets, platform)
+    checks += judge(operations, figures.read_budgets(case), platform)
     for number, (ok, what) in enumerate(checks, 1):
         print(f"{'ok' if ok else 'not ok'} {number} - {what}")
     print(f"1..{len(checks)}")

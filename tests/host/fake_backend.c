@@ -7,6 +7,7 @@
 #include "arch/x86/cpu.h"
 #include "arch/x86/cpuid.h"
 #include "arch/x86/fpu.h"
+#include "arch/x86/msr.h"
 #include "arch/x86/paging.h"
 #include "arch/x86/tsc.h"
 #include "hv/board.h"
@@ -396,6 +397,23 @@ static uint64_t *cpu_register(greg_t *gregs, unsigned int number)
     return (uint64_t *)&gregs[order[number & 15]];
 }
 
+static uint64_t *hardware_msr(uint32_t msr)
+{
+    return msr == MSR_EFER        ? &fake.hardware_efer
+           : msr == MSR_SPEC_CTRL ? &fake.hardware_spec_ctrl
+                                  : &fake.hardware_tsc_aux;
+}
+
+static void write_msr(uint32_t msr, uint64_t value)
+{
+    if (msr == MSR_PRED_CMD)
+        fake.ibpbs += value == PRED_CMD_IBPB;
+    else if (msr == MSR_FLUSH_CMD)
+        fake.l1d_flushes += value == FLUSH_CMD_L1D;
+    else
+        *hardware_msr(msr) = value;
+}
+
 /* XSETBV, MOV DR, MOV to CR2, RDMSR, WRMSR, CLI and STI are done on `fake`; what else a process may
  * not do is an error. */
 static void privileged(int signal_number, siginfo_t *info, void *context)
@@ -411,10 +429,10 @@ static void privileged(int signal_number, siginfo_t *info, void *context)
         fake.xcr0_written = edx_eax;
         code += 3;
     } else if (code[0] == 0x0f && code[1] == 0x30) {
-        fake.hardware_tsc_aux = edx_eax;
+        write_msr((uint32_t)gregs[REG_RCX], edx_eax);
         code += 2;
     } else if (code[0] == 0x0f && code[1] == 0x32) {
-        gregs[REG_RAX] = (uint32_t)fake.hardware_tsc_aux;
+        gregs[REG_RAX] = (uint32_t)*hardware_msr((uint32_t)gregs[REG_RCX]);
         gregs[REG_RDX] = 0;
         code += 2;
     } else if (code[0] == 0x0f && (code[1] == 0x21 || code[1] == 0x23)) {

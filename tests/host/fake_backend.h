@@ -30,7 +30,8 @@ struct fake {
     unsigned int console_count;
     uint64_t xcr0_written, fpu_mask;
     uint64_t hardware_dr[4], hardware_tsc_aux;
-    uint64_t hardware_cr2;
+    uint64_t hardware_cr2, hardware_efer, hardware_spec_ctrl;
+    unsigned int ibpbs, l1d_flushes; /* what commands were written to MSRs */
     void (*enter)(struct vcpu *vcpu, struct vm_exit *exit);
 };
 

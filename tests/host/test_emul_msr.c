@@ -9,6 +9,7 @@
 #include "arch/x86/cpuid.h"
 #include "arch/x86/msr.h"
 #include "arch/x86/regs.h"
+#include "arch/x86/speculation.h"
 #include "hv/emul.h"
 #include "hv/util.h"
 
@@ -142,6 +143,28 @@ static void test_hidden(void)
           "of DEBUGCTL BTF is kept");
 }
 
+static void test_speculation(void)
+{
+    uint64_t value;
+
+    fake_start(1);
+    host_cpuid.has[FEATURE_SPEC_CTRL] = host_cpuid.has[FEATURE_AMD_IBPB] = false;
+    host_cpuid.has[FEATURE_ARCH_CAPABILITIES] = false;
+    CHECK(!wr(MSR_PRED_CMD, PRED_CMD_IBPB) && !rd(MSR_ARCH_CAPABILITIES, &value),
+          "without IBPB and ARCH_CAPABILITIES in the host a guest has none");
+    host_cpuid.has[FEATURE_SPEC_CTRL] = host_cpuid.has[FEATURE_ARCH_CAPABILITIES] = true;
+    speculation_capabilities = ~0ull;
+    CHECK(wr(MSR_PRED_CMD, PRED_CMD_IBPB) && fake.ibpbs == 1, "IBPB is done for a guest");
+    CHECK(!wr(MSR_PRED_CMD, PRED_CMD_IBPB | 2) && fake.ibpbs == 1 && !rd(MSR_PRED_CMD, &value),
+          "but nothing else is, and it cannot be read");
+    value = get(MSR_ARCH_CAPABILITIES);
+    CHECK((value & ARCH_CAP_RDCL_NO) && (value & ARCH_CAP_MDS_NO) && !wr(MSR_ARCH_CAPABILITIES, 0),
+          "ARCH_CAPABILITIES tells what the CPU is safe from");
+    CHECK(!(value & (ARCH_CAP_IBRS_ALL | ARCH_CAP_SKIP_L1DFL | ARCH_CAP_TSX_CTRL | 1ull << 63)) &&
+              !rd(MSR_SPEC_CTRL, &value) && !rd(MSR_FLUSH_CMD, &value),
+          "and of no control that it does not have");
+}
+
 /* Every index, in the ranges where MSRs are: none may do worse than #GP, and that is counted. */
 static void test_unknown(void)
 {
@@ -170,5 +193,6 @@ int main(void)
     test_apic();
     test_hidden();
     test_unknown();
+    fake_on_cpu(test_speculation);
     return check_done();
 }
