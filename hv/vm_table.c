@@ -6,6 +6,7 @@
 #include "arch/x86/cpu.h"
 #include "arch/x86/paging.h"
 #include "boot/boot_info.h"
+#include "hv/apic_assist.h"
 #include "hv/backend.h"
 #include "hv/board.h"
 #include "hv/config.h"
@@ -172,6 +173,8 @@ static int create_parts(struct vm *vm, struct refusal *why)
         error = pair_join(vm, vm_find(vm->config->share.name));
     if (!error)
         error = backend->vm_create(vm);
+    if (!error)
+        apic_assist_vm_create(vm);
     for (unsigned int i = 0; !error && i < vm->config->vcpus; i++) {
         vm->vcpus[i] = vcpu_create(vm, i);
         if (vm->vcpus[i])
