@@ -25,16 +25,16 @@ BOOT_SRC := $(addprefix boot/,handover.asm efi_cpu.c efi_elf.c efi_machine.c efi
 
 IMAGE_SRC := $(addprefix arch/x86/,ap_trampoline.asm entry.asm isr.asm speculation.asm cpu.c cpu_list.c cpuid.c \
             fpu.c idt.c lapic.c mtrr.c paging.c smp.c speculation.c tsc.c)
-IMAGE_SRC += $(addprefix arch/vmx/,enter.asm caps.c decode.c dump.c ept.c fast.c inject.c vmcs.c vmx.c)
+IMAGE_SRC += $(addprefix arch/vmx/,enter.asm apic.c caps.c decode.c dump.c ept.c fast.c inject.c vmcs.c vmx.c)
 IMAGE_SRC += $(addprefix arch/svm/,enter.asm caps.c decode.c fast.c inject.c npt.c svm.c vmcb.c)
-IMAGE_SRC += $(addprefix hv/,backend.c board.c bus.c config.c config_key.c console.c console_irq.c console_mirror.c \
-            emul_cpuid.c emul_cr.c emul_exception.c emul_io.c emul_mem.c emul_mov.c emul_msr.c exit.c \
+IMAGE_SRC += $(addprefix hv/,apic_assist.c backend.c board.c bus.c config.c config_key.c console.c console_irq.c \
+            console_mirror.c emul_cpuid.c emul_cr.c emul_exception.c emul_io.c emul_mem.c emul_mov.c emul_msr.c exit.c \
             guest_mem.c heap.c host.c insn.c insn_exec.c intr.c layout.c log.c loop.c main.c mem.c module.c pair.c \
             panic.c printf.c sched.c scrollback.c slat.c string.c symbols.c timer.c trace.c vcpu.c vm.c \
             vm_boot.c vm_memory.c vm_table.c)
 IMAGE_SRC += $(addprefix hv/load/,acpi.c elf.c flat.c linux.c load.c multiboot.c pvh.c)
-IMAGE_SRC += $(addprefix hv/vdev/,vcmos.c vcmos_date.c vfwcfg.c vi8042.c vioapic.c vlapic.c vlapic_regs.c \
-            vlapic_timer.c vpic.c vpit.c vpm.c vtestdev.c vuart.c)
+IMAGE_SRC += $(addprefix hv/vdev/,vcmos.c vcmos_date.c vfwcfg.c vi8042.c vioapic.c vlapic.c vlapic_page.c \
+            vlapic_regs.c vlapic_timer.c vpic.c vpit.c vpm.c vtestdev.c vuart.c)
 IMAGE_SRC += $(addprefix hv/,board_pci.c entropy.c random.c)
 IMAGE_SRC += $(addprefix hv/vdev/,virtio.c virtio_pace.c virtq.c vpci.c vswitch.c)
 # A kind of virtio device: what it does, and how a VM has one.
@@ -77,13 +77,15 @@ HOST_TESTS += vtestdev
 HOST_SRC_vtestdev := hv/vdev/vtestdev.c
 HOST_TESTS += vfwcfg
 HOST_SRC_vfwcfg := hv/vdev/vfwcfg.c hv/layout.c
-VLAPIC_SRC := hv/vdev/vlapic.c hv/vdev/vlapic_regs.c hv/vdev/vlapic_timer.c
+VLAPIC_SRC := hv/vdev/vlapic.c hv/vdev/vlapic_page.c hv/vdev/vlapic_regs.c hv/vdev/vlapic_timer.c
 HOST_TESTS += mem
 HOST_SRC_mem := hv/mem.c
 HOST_TESTS += symbols
 HOST_SRC_symbols := hv/symbols.c
 HOST_TESTS += vlapic
 HOST_SRC_vlapic := $(VLAPIC_SRC)
+HOST_TESTS += vlapic_page
+HOST_SRC_vlapic_page := $(VLAPIC_SRC)
 HOST_TESTS += vlapic_regs
 HOST_SRC_vlapic_regs := $(VLAPIC_SRC)
 HOST_TESTS += vlapic_timer
@@ -149,9 +151,11 @@ HOST_SRC_timer := hv/timer.c hv/heap.c
 HOST_TESTS += bus
 HOST_SRC_bus := hv/bus.c
 # The core of hv/ over a fake backend.
-CORE_SRC := tests/host/fake_backend.c $(addprefix hv/,vcpu.c intr.c exit.c guest_mem.c insn.c insn_exec.c bus.c timer.c \
-            heap.c layout.c trace.c printf.c) $(wildcard hv/emul_*.c hv/pv/*.c hv/vdev/*.c) arch/x86/cpuid.c \
+CORE_SRC := tests/host/fake_backend.c $(addprefix hv/,apic_assist.c vcpu.c intr.c exit.c guest_mem.c insn.c \
+            insn_exec.c bus.c timer.c heap.c layout.c trace.c printf.c) $(wildcard hv/emul_*.c hv/pv/*.c hv/vdev/*.c) arch/x86/cpuid.c \
             arch/x86/speculation.c
+HOST_TESTS += apic_assist
+HOST_SRC_apic_assist := $(CORE_SRC)
 HOST_TESTS += intr
 HOST_SRC_intr := $(CORE_SRC)
 HOST_TESTS += pv

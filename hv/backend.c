@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The choice of the backend: the only place in hv/ where both are named, as two symbols. */
+/* The choice of the backend: the only place in hv/ where both are named, as two symbols.  And what
+ * a backend says that has no help for local APICs. */
 #include "hv/backend.h"
 
 #include "hv/errno.h"
@@ -10,6 +11,44 @@ extern const struct backend vmx_backend;
 extern const struct backend svm_backend;
 
 const struct backend *backend;
+
+/* ---- No help with local APICs ---------------------------------------------------------------- */
+
+static void no_pass(struct vm *vm, uint32_t msr, bool read, bool write)
+{
+}
+
+static void no_begin(struct vcpu *vcpu, hpa_t page, struct vlapic_status status)
+{
+}
+
+static void no_end(struct vcpu *vcpu)
+{
+}
+
+static uint8_t nothing_requested(const struct vcpu *vcpu)
+{
+    return 0;
+}
+
+static void no_request(struct vcpu *vcpu, uint8_t vector)
+{
+}
+
+static void no_eoi_exits(struct vcpu *vcpu, const uint64_t vectors[4])
+{
+}
+
+const struct apic_assist no_apic_assist = {
+    .pass = no_pass,
+    .begin = no_begin,
+    .end = no_end,
+    .requested = nothing_requested,
+    .request = no_request,
+    .set_eoi_exits = no_eoi_exits,
+};
+
+/* ---- The choice ------------------------------------------------------------------------------ */
 
 int backend_select(void)
 {

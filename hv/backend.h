@@ -10,6 +10,7 @@
 
 #include "hv/addr.h"
 #include "hv/exit.h"
+#include "hv/vdev/vlapic.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -95,12 +96,25 @@ struct backend_feature {
     bool present;
 };
 
-/* How much the CPU does of the local APIC; all false where nothing. */
+/*
+ * What the CPU does of a local APIC that is lent to it, in x2APIC mode (hv/vdev/vlapic.h).  Where
+ * it does nothing this is no_apic_assist, and but for `available` none of it is used.
+ */
 struct apic_assist {
-    bool tpr_shadow;      /* CR8 is virtualized without exits: read it back at vlapic_sync */
-    bool register_access; /* APIC-register virtualization */
-    bool delivery;        /* virtual-interrupt delivery: EOI and self-IPI take no exit */
+    bool available; /* all that it takes; known after probe() */
+    /* A lent APIC's register is the CPU's business: no exit.  For vm_create. */
+    void (*pass)(struct vm *vm, uint32_t msr, bool read, bool write);
+    /* From now on the CPU works on the page; until end() or vcpu_reset(). */
+    void (*begin)(struct vcpu *vcpu, hpa_t page, struct vlapic_status status);
+    void (*end)(struct vcpu *vcpu);
+    /* RVI. */
+    uint8_t (*requested)(const struct vcpu *vcpu);
+    void (*request)(struct vcpu *vcpu, uint8_t vector);
+    /* The EOI of these is an exit, EXIT_APIC_EOI. */
+    void (*set_eoi_exits)(struct vcpu *vcpu, const uint64_t vectors[4]);
 };
+
+extern const struct apic_assist no_apic_assist;
 
 struct backend {
     const char *name;               /* "VT-x", "AMD-V" */
@@ -154,8 +168,8 @@ struct backend {
     void (*flush_guest_tlb)(struct vcpu *vcpu);                 /* at the next entry */
     void (*slat_flush)(struct vm *vm); /* nothing stale after each vCPU's next entry from the run
                                           loop; see vm_memory_flush() */
-    const struct apic_assist *apic;
-    void (*dump)(struct vcpu *vcpu); /* the VMCS or VMCB to the log, in the manual's order */
+    const struct apic_assist *apic;    /* loaded on the calling CPU too, but for `pass` */
+    void (*dump)(struct vcpu *vcpu);   /* the VMCS or VMCB to the log, in the manual's order */
 };
 
 extern const struct backend *backend; /* set once by backend_select() */

@@ -110,6 +110,7 @@ static struct guest_config *add_guest(struct config *config, struct text name, u
     guest->weight = WEIGHT_DEFAULT;
     guest->cap = 100;
     guest->fast = true;
+    guest->apicv = true;
     guest->autostart = true;
     guest->on_crash = GUEST_STOP;
     guest->on_reboot = GUEST_RESTART;

@@ -81,6 +81,7 @@ struct guest_config {
     uint8_t input; /* enum guest_input */
     bool testdev;
     bool fast;
+    bool apicv;
     bool autostart;
     uint8_t on_crash;  /* enum guest_action */
     uint8_t on_reboot; /* enum guest_action */

@@ -80,6 +80,8 @@ const struct config_key config_keys[] = {
      .help = "devices for test programs: debug exit; default off"},
     {GUEST(fast), .name = "fast", .kind = CONFIG_FLAG,
      .help = "short paths for frequent exits; default on"},
+    {GUEST(apicv), .name = "apicv", .kind = CONFIG_FLAG,
+     .help = "the CPU virtualizes x2APICs where it can; default on"},
     {GUEST(on_crash), .name = "on-crash", CHOICE(action_choices),
      .help = "what follows a crash; default stop"},
     {GUEST(on_reboot), .name = "on-reboot", CHOICE(action_choices),

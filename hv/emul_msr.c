@@ -9,6 +9,7 @@
 #include "arch/x86/msr.h"
 #include "arch/x86/regs.h"
 #include "arch/x86/speculation.h"
+#include "hv/apic_assist.h"
 #include "hv/intr.h"
 #include "hv/log.h"
 #include "hv/panic.h"
@@ -131,8 +132,11 @@ static bool write_apic(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 
 static bool write_apic_base(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
+    bool ok = write_apic(vcpu, msr, value);
+
     emul_cpuid_changed(vcpu);
-    return write_apic(vcpu, msr, value);
+    apic_assist_update(vcpu);
+    return ok;
 }
 
 /* ---- Control state that the backend holds --------------------------------------------------- */

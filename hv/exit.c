@@ -31,7 +31,6 @@ static const char *const names[EXIT_KIND_COUNT + 1] = {
     [EXIT_HIDDEN] = "hidden instruction",
     [EXIT_APIC_WRITE] = "apic write",
     [EXIT_APIC_EOI] = "apic eoi",
-    [EXIT_TPR] = "tpr threshold",
     [EXIT_TIMER] = "preemption timer",
     [EXIT_TASK_SWITCH] = "task switch",
     [EXIT_TRIPLE_FAULT] = "triple fault",
@@ -48,6 +47,13 @@ const char *exit_kind_name(unsigned int kind)
 
 static enum exit_action open_window(struct vcpu *vcpu)
 {
+    vcpu->check_events = true;
+    return ACTION_RESUME;
+}
+
+static COLD enum exit_action apic_written(struct vcpu *vcpu, const struct vm_exit *exit)
+{
+    vlapic_page_written(&vcpu->lapic, exit->apic.offset);
     vcpu->check_events = true;
     return ACTION_RESUME;
 }
@@ -134,9 +140,10 @@ enum exit_action exit_dispatch(struct vcpu *vcpu, const struct vm_exit *exit)
     case EXIT_HIDDEN:
         return hidden_instruction(vcpu);
     case EXIT_APIC_WRITE:
+        return apic_written(vcpu, exit);
     case EXIT_APIC_EOI:
-    case EXIT_TPR:
-        return stop_unknown(vcpu, exit); /* no backend asks for these yet */
+        vlapic_eoi_seen(&vcpu->lapic, exit->apic.vector);
+        return ACTION_RESUME;
     case EXIT_TASK_SWITCH:
         return stop_task_switch(vcpu);
     case EXIT_TRIPLE_FAULT:

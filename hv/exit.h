@@ -33,9 +33,8 @@ enum exit_kind {
     EXIT_CACHE, /* INVD, WBINVD */
     EXIT_RDPMC,
     EXIT_HIDDEN,     /* an instruction of a feature that the guest does not have: #UD */
-    EXIT_APIC_WRITE, /* APIC virtualization wrote to the page, see .apic */
-    EXIT_APIC_EOI,   /* virtualized EOI of a vector that wants to be seen, see .apic */
-    EXIT_TPR,        /* virtualized TPR fell below the threshold */
+    EXIT_APIC_WRITE, /* a lent local APIC's page has been written, see .apic; RIP is behind it */
+    EXIT_APIC_EOI,   /* the EOI of a vector that wants to be seen, likewise */
     EXIT_TIMER,      /* the VMX-preemption timer */
     EXIT_TASK_SWITCH,
     EXIT_TRIPLE_FAULT,

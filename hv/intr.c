@@ -5,6 +5,7 @@
 
 #include "arch/x86/regs.h"
 #include "arch/x86/tsc.h"
+#include "hv/apic_assist.h"
 #include "hv/loop.h"
 #include "hv/pv/pv.h"
 #include "hv/vcpu.h"
@@ -82,9 +83,17 @@ static bool pic_pending(const struct vcpu *vcpu)
     return vcpu->vm->pic_intr && vcpu->id == 0 && vlapic_accepts_pic(&vcpu->lapic);
 }
 
+/* The local APIC's that is to be injected, or -1: a lent one's are delivered by the CPU. */
+static inline int lapic_vector(const struct vcpu *vcpu)
+{
+    return unlikely(vcpu->lapic.lent) ? -1 : vlapic_pending(&vcpu->lapic);
+}
+
 bool intr_pending(const struct vcpu *vcpu)
 {
-    return vlapic_pending(&vcpu->lapic) >= 0 || pic_pending(vcpu);
+    if (vcpu->lapic.lent && vlapic_has_posted(&vcpu->lapic))
+        return true; /* it may be, once the CPU knows it */
+    return lapic_vector(vcpu) >= 0 || pic_pending(vcpu);
 }
 
 bool intr_wakes(struct vcpu *vcpu)
@@ -96,13 +105,15 @@ bool intr_wakes(struct vcpu *vcpu)
         return true;
     if (vcpu->nmi_pending && !(backend->get_reg(vcpu, VCPU_BLOCKING) & BLOCKING_NMI))
         return true;
-    return (backend->get_reg(vcpu, VCPU_RFLAGS) & RFLAGS_IF) && intr_pending(vcpu);
+    if (!(backend->get_reg(vcpu, VCPU_RFLAGS) & RFLAGS_IF))
+        return false;
+    return vcpu->lapic.lent ? apic_assist_pending(vcpu) || pic_pending(vcpu) : intr_pending(vcpu);
 }
 
 /* Take the interrupt out of its controller. */
 static int accept_interrupt(struct vcpu *vcpu)
 {
-    int vector = vlapic_pending(&vcpu->lapic);
+    int vector = lapic_vector(vcpu);
 
     if (vector >= 0) {
         vlapic_accept(&vcpu->lapic, (uint8_t)vector);
@@ -180,6 +191,8 @@ void intr_deliver(struct vcpu *vcpu)
     bool interrupts;
 
     kvm_eoi_sync(vcpu);
+    if (vcpu->lapic.lent)
+        apic_assist_feed(vcpu);
     vcpu->check_events = false;
     if (vcpu->exception.type)
         inject(vcpu, &vcpu->exception);

@@ -9,6 +9,7 @@
 #include "arch/x86/paging.h"
 #include "arch/x86/speculation.h"
 #include "arch/x86/tsc.h"
+#include "hv/apic_assist.h"
 #include "hv/board.h"
 #include "hv/config.h"
 #include "hv/emul.h"
@@ -187,6 +188,7 @@ void vcpu_reset(struct vcpu *vcpu, bool init)
         vlapic_signal_init(&vcpu->lapic);
     else
         vlapic_reset(&vcpu->lapic);
+    apic_assist_update(vcpu);
     emul_cpuid_changed(vcpu);
     vcpu->state = vcpu->id == 0 ? VCPU_RUNNABLE : VCPU_WAIT_SIPI;
 }
@@ -209,6 +211,10 @@ struct vcpu *vcpu_create(struct vm *vm, unsigned int id)
     vcpu->state = VCPU_DEAD;
     fpu_state_init(&vcpu->fpu, phys_to_virt(area));
     intr_vcpu_init(vcpu);
+    if (apic_assist_create(vcpu) != 0) {
+        vcpu_destroy(vcpu);
+        return NULL;
+    }
     return vcpu;
 }
 
@@ -219,6 +225,7 @@ void vcpu_destroy(struct vcpu *vcpu)
     loop_timer_stop(&vcpu->lapic_timer); /* before it has no home: its firing would wake it */
     vcpu_unload(vcpu);
     loop_leave(vcpu);
+    apic_assist_destroy(vcpu);
     backend->vcpu_destroy(vcpu);
     mem_free(area, fpu_area_pages());
 }

@@ -7,6 +7,7 @@
 #include "arch/x86/paging.h"
 #include "arch/x86/speculation.h"
 #include "boot/boot_info.h"
+#include "hv/apic_assist.h"
 #include "hv/backend.h"
 #include "hv/board.h"
 #include "hv/config.h"
@@ -174,6 +175,8 @@ static int create_parts(struct vm *vm, struct refusal *why)
         error = pair_join(vm, vm_find(vm->config->share.name));
     if (!error)
         error = backend->vm_create(vm);
+    if (!error)
+        apic_assist_vm_create(vm);
     for (unsigned int i = 0; !error && i < vm->config->vcpus; i++) {
         vm->vcpus[i] = vcpu_create(vm, i);
         if (vm->vcpus[i])

@@ -301,8 +301,6 @@ static void set_tsc_offset(struct vcpu *vcpu, uint64_t offset)
     vmcb_set_tsc_offset(to_svm(vcpu)->vmcb, offset);
 }
 
-static const struct apic_assist no_assist;
-
 const struct backend svm_backend = {
     .name = "AMD-V",
     .slat = &npt_format,
@@ -336,6 +334,6 @@ const struct backend svm_backend = {
     .set_tsc_offset = set_tsc_offset,
     .flush_guest_tlb = flush_guest_tlb,
     .slat_flush = slat_flush,
-    .apic = &no_assist,
+    .apic = &no_apic_assist,
     .dump = svm_dump,
 };

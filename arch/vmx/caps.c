@@ -37,6 +37,7 @@ enum need {
     ON_DEMAND, /* must be there, and is switched on while it is wanted */
     GUEST,     /* must be there, and is on, when the CPU has the feature that it gives to guests */
     OPTIONAL,  /* on where it is there */
+    APIC,      /* where all of these are there they are on while a local APIC is lent to the CPU */
     SHOWN      /* shown only */
 };
 
@@ -62,7 +63,7 @@ static const struct row {
     {CPU, REQUIRED, VMX_CPU_RDPMC, "RDPMC exiting", 0},
     {CPU, REQUIRED, VMX_CPU_CR8_LOAD, "CR8-load exiting", 0},
     {CPU, REQUIRED, VMX_CPU_CR8_STORE, "CR8-store exiting", 0},
-    {CPU, SHOWN, VMX_CPU_TPR_SHADOW, "use TPR shadow", 0},
+    {CPU, APIC, VMX_CPU_TPR_SHADOW, "use TPR shadow", 0},
     {CPU, ON_DEMAND, VMX_CPU_NMI_WINDOW, "NMI-window exiting", 0},
     {CPU, ON_DEMAND, VMX_CPU_MOV_DR, "MOV-DR exiting", 0},
     {CPU, REQUIRED, VMX_CPU_IO_BITMAPS, "use I/O bitmaps", 0},
@@ -75,12 +76,12 @@ static const struct row {
     {CPU2, SHOWN, VMX_CPU2_APIC_ACCESSES, "virtualize APIC accesses", 0},
     {CPU2, REQUIRED, VMX_CPU2_EPT, "enable EPT", 0},
     {CPU2, GUEST, VMX_CPU2_RDTSCP, "enable RDTSCP", FEATURE_RDTSCP},
-    {CPU2, SHOWN, VMX_CPU2_X2APIC, "virtualize x2APIC mode", 0},
+    {CPU2, APIC, VMX_CPU2_X2APIC, "virtualize x2APIC mode", 0},
     {CPU2, OPTIONAL, VMX_CPU2_VPID, "enable VPID", 0},
     {CPU2, REQUIRED, VMX_CPU2_WBINVD, "WBINVD exiting", 0},
     {CPU2, REQUIRED, VMX_CPU2_UNRESTRICTED, "unrestricted guest", 0},
-    {CPU2, SHOWN, VMX_CPU2_APIC_REGISTER, "APIC-register virtualization", 0},
-    {CPU2, SHOWN, VMX_CPU2_INTR_DELIVERY, "virtual-interrupt delivery", 0},
+    {CPU2, APIC, VMX_CPU2_APIC_REGISTER, "APIC-register virtualization", 0},
+    {CPU2, APIC, VMX_CPU2_INTR_DELIVERY, "virtual-interrupt delivery", 0},
     {CPU2, SHOWN, VMX_CPU2_PAUSE_LOOP, "PAUSE-loop exiting", 0},
     {CPU2, GUEST, VMX_CPU2_INVPCID, "enable INVPCID", FEATURE_INVPCID},
     {CPU2, SHOWN, VMX_CPU2_VMFUNC, "enable VM functions", 0},
@@ -203,6 +204,15 @@ static bool make_controls(enum word word, uint32_t *controls, const char **why_n
     return true;
 }
 
+/* CR8 belongs to what the CPU virtualizes. */
+static bool can_lend_apic(void)
+{
+    for (unsigned int i = 0; i < ARRAY_SIZE(rows); i++)
+        if (rows[i].need == APIC && !features[i].present)
+            return false;
+    return !(forced[CPU] & (VMX_CPU_CR8_LOAD | VMX_CPU_CR8_STORE));
+}
+
 static bool make_caps(const char **why_not)
 {
     struct vmx_caps *caps = &vmx_caps;
@@ -219,6 +229,7 @@ static bool make_caps(const char **why_not)
                  has(EPT_VPID, VMX_VPID_INVVPID_ALL);
     if (!caps->vpid)
         caps->cpu2 &= ~(uint32_t)VMX_CPU2_VPID;
+    vmx_apic.available = can_lend_apic();
     ept_format.has_1g = has(EPT_VPID, VMX_EPT_1G);
     return true;
 }

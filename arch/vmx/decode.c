@@ -170,6 +170,14 @@ static void decode_kind(uint32_t reason, uint64_t qualification, struct vm_exit 
         exit->kind = EXIT_IO;
         exit->io = vmx_decode_io(qualification);
         break;
+    case VMX_REASON_APIC_WRITE:
+        exit->kind = EXIT_APIC_WRITE;
+        exit->apic.offset = (uint16_t)BITS(qualification, 11, 0);
+        break;
+    case VMX_REASON_VIRTUAL_EOI:
+        exit->kind = EXIT_APIC_EOI;
+        exit->apic.vector = (uint8_t)BITS(qualification, 7, 0);
+        break;
     case VMX_REASON_EPT_VIOLATION:
         decode_ept_violation(qualification, exit);
         break;

@@ -67,6 +67,7 @@ static const struct {
       {"shadow", VMCS_CR0_SHADOW},
       {"cr4 mask", VMCS_CR4_MASK},
       {"shadow", VMCS_CR4_SHADOW}}},
+    {"apic", {{"page", VMCS_VIRTUAL_APIC_ADDR}, {"svi and rvi", VMCS_GUEST_INTR_STATUS}}},
     {"controls",
      {{"io bitmap a", VMCS_IO_BITMAP_A},
       {"b", VMCS_IO_BITMAP_B},

@@ -260,6 +260,9 @@ enum vmcs_natural {
 #define VMX_CPU2_BUS_LOCK       BIT(30)
 #define VMX_CPU2_INSN_TIMEOUT   BIT(31)
 
+/* What of these a lent local APIC takes. */
+#define VMX_APIC_CTLS2 (VMX_CPU2_X2APIC | VMX_CPU2_APIC_REGISTER | VMX_CPU2_INTR_DELIVERY)
+
 #define VMX_EXIT_SAVE_DEBUG       BIT(2)
 #define VMX_EXIT_HOST_64          BIT(9)
 #define VMX_EXIT_LOAD_PERF_GLOBAL BIT(12)
@@ -440,6 +443,11 @@ enum vmcs_natural {
 #define VMX_BLOCKING_NMI    BIT(3)
 #define VMX_ENCLAVE         BIT(4)
 #define VMX_BLOCKING        (VMX_BLOCKING_STI | VMX_BLOCKING_MOV_SS | VMX_BLOCKING_NMI)
+
+/* The guest interrupt status: the highest vectors requested and in service. */
+#define VMX_INTR_STATUS(rvi, svi)   ((uint16_t)((rvi) | (svi) << 8))
+#define VMX_INTR_STATUS_RVI(status) ((uint8_t)BITS(status, 7, 0))
+#define VMX_INTR_STATUS_SVI(status) ((uint8_t)BITS(status, 15, 8))
 
 #define VMX_PENDING_DEBUG_BS BIT(14)
 

@@ -88,10 +88,8 @@ static void intercept_io(struct vm *vm, uint16_t first, uint32_t count, bool on)
         set_map_bit(vmx_vm_part(vm)->io_bitmap[port >> 15], port & 0x7fff, on);
 }
 
-/* MSRs that the map does not cover always exit. */
-static void intercept_msr(struct vm *vm, uint32_t msr, bool read, bool write)
+void vmx_set_msr_exits(uint8_t *map, uint32_t msr, bool read, bool write)
 {
-    uint8_t *map = vmx_vm_part(vm)->msr_bitmap;
     uint32_t index = msr & 0x1fff;
 
     if (msr - index != 0 && msr - index != 0xc0000000)
@@ -100,6 +98,12 @@ static void intercept_msr(struct vm *vm, uint32_t msr, bool read, bool write)
         map += 1024;
     set_map_bit(map, index, read);
     set_map_bit(map + 2048, index, write);
+}
+
+static void intercept_msr(struct vm *vm, uint32_t msr, bool read, bool write)
+{
+    vmx_set_msr_exits(vmx_vm_part(vm)->msr_bitmap, msr, read, write);
+    vmx_set_msr_exits(vmx_vm_part(vm)->msr_bitmap_lent, msr, read, write);
 }
 
 /* The guest's own: the VMCS or a load switches them. */
@@ -120,6 +124,7 @@ static int vm_create_vmx(struct vm *vm)
     part->slat_generation = 1;
     memset(part->io_bitmap, 0xff, sizeof(part->io_bitmap));
     memset(part->msr_bitmap, 0xff, sizeof(part->msr_bitmap));
+    memset(part->msr_bitmap_lent, 0xff, sizeof(part->msr_bitmap_lent));
     for (unsigned int i = 0; i < ARRAY_SIZE(guest_msrs); i++)
         intercept_msr(vm, guest_msrs[i], false, false);
     if (cpu_has(FEATURE_RDTSCP))
@@ -277,6 +282,11 @@ static void deliver_to_host(struct vm_exit *exit)
     }
 }
 
+static bool between_instructions(unsigned int kind)
+{
+    return kind == EXIT_HOST_EVENT || kind == EXIT_HOST_NMI || kind == EXIT_TIMER;
+}
+
 static bool enter(struct vcpu *vcpu, struct vm_exit *exit)
 {
     struct vmx_vcpu *vmx = to_vmx(vcpu);
@@ -303,6 +313,8 @@ static bool enter(struct vcpu *vcpu, struct vm_exit *exit)
     vmx_decode_exit(exit);
     vmx->launched |= exit->kind != EXIT_ENTRY_FAILED;
     vmx_mend_nmi_blocking(exit);
+    if (vcpu->lapic.lent && between_instructions(exit->kind))
+        vmx_mend_delivery(vcpu);
     deliver_to_host(exit);
     return true;
 }
@@ -337,8 +349,6 @@ static void set_tsc_offset(struct vcpu *vcpu, uint64_t offset)
     vmwrite64(VMCS_TSC_OFFSET, offset);
 }
 
-static const struct apic_assist no_assist;
-
 const struct backend vmx_backend = {
     .name = "VT-x",
     .slat = &ept_format,
@@ -372,6 +382,6 @@ const struct backend vmx_backend = {
     .set_tsc_offset = set_tsc_offset,
     .flush_guest_tlb = flush_guest_tlb,
     .slat_flush = slat_flush,
-    .apic = &no_assist,
+    .apic = &vmx_apic,
     .dump = vmx_dump,
 };

@@ -15,11 +15,16 @@
 struct vmx_vm {
     uint64_t slat_generation; /* counts changes of the tables that a TLB may still have */
     uint8_t io_bitmap[2][PAGE_SIZE] ALIGNED(PAGE_SIZE); /* ports 0 to 7fff, 8000 to ffff */
-    uint8_t msr_bitmap[PAGE_SIZE]; /* read low, read high, write low, write high */
+    uint8_t msr_bitmap[PAGE_SIZE];      /* read low, read high, write low, write high */
+    uint8_t msr_bitmap_lent[PAGE_SIZE]; /* while its local APIC is lent to the CPU */
 };
 
 STATIC_ASSERT(offsetof(struct vmx_vm, io_bitmap) == 1 * PAGE_SIZE, "the bitmaps are whole pages");
 STATIC_ASSERT(offsetof(struct vmx_vm, msr_bitmap) == 3 * PAGE_SIZE, "the bitmaps are whole pages");
+STATIC_ASSERT(sizeof(struct vmx_vm) == 5 * PAGE_SIZE, "the bitmaps are whole pages");
+
+/* A bit of such a map; MSRs that it does not cover always exit. */
+void vmx_set_msr_exits(uint8_t *map, uint32_t msr, bool read, bool write);
 
 /* MSRs that neither the VMCS nor an exit switches: the guest's stay in the CPU until another vCPU
  * is loaded. */
@@ -111,6 +116,10 @@ void vmx_inject(struct vcpu *vcpu, const struct vm_event *event);
 void vmx_request_window(struct vcpu *vcpu, enum event_window window, bool on);
 void vmx_decode_vectoring(struct vm_event *event);
 void vmx_mend_nmi_blocking(const struct vm_exit *exit);
+
+/* apic.c; `available` is filled by probe(), hence not const */
+extern struct apic_assist vmx_apic;
+void vmx_mend_delivery(struct vcpu *vcpu);
 
 /* ept.c */
 extern struct slat_format ept_format;

@@ -23,6 +23,8 @@
  *   switch-N      from the last instruction of one vCPU to the first of the next, whose turn it is,
  *                 where N are running
  *
+ * and with x2apic=1 the operations of the local APIC as MSRs alone.
+ *
  * It checks nothing: figures are judged by who started it.
  */
 #include "guest-stubs/bench/bench.h"
@@ -149,6 +151,9 @@ void stub_main(void)
     outb(PIC_SLAVE + 1, 0xff);
     if (option("switch", 0)) {
         measure_switch();
+    } else if (option("x2apic", 0)) {
+        measure_empty();
+        measure_x2apic();
     } else {
         measure_empty();
         measure_instructions();

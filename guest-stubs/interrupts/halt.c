@@ -12,7 +12,7 @@ static void note_rip(struct frame *frame)
 {
     handler_rip = frame->rip;
     taken[frame->vector]++;
-    lapic_write(LAPIC_EOI, 0);
+    apic_write(LAPIC_EOI, 0);
 }
 
 /* Where the handler returns to is where the interrupt was taken. */
@@ -85,12 +85,12 @@ static void check_wakes(void)
     uint64_t begin;
 
     clear_counts();
-    lapic_write(LAPIC_TIMER, VEC_TIMER);
+    apic_write(LAPIC_TIMER, VEC_TIMER);
     begin = rdtsc();
-    lapic_write(LAPIC_TMICT, 2000000);
+    apic_write(LAPIC_TMICT, 2000000);
     sti_hlt();
     check(taken[VEC_TIMER] == 1 && rdtsc() > begin, "the local APIC's timer ends HLT");
-    lapic_write(LAPIC_TIMER, LVT_MASKED);
+    apic_write(LAPIC_TIMER, LVT_MASKED);
     clear_counts();
     ioapic_set_pin(2, VEC_IOAPIC);
     pit_one_shot(2000);
@@ -103,12 +103,12 @@ static void check_held_back(void)
 {
     clear_counts();
     watchdog_set();
-    lapic_write(LAPIC_TPR, VEC_LOW & 0xf0);
+    apic_write(LAPIC_TPR, VEC_LOW & 0xf0);
     self_ipi(VEC_LOW);
     sti_hlt();
     check(taken[VEC_LOW] == 0 && watchdog_fired(), "what TPR holds back does not end HLT");
     watchdog_clear();
-    lapic_write(LAPIC_TPR, 0);
+    apic_write(LAPIC_TPR, 0);
     check(wait_for(VEC_LOW, 1), "and comes when TPR allows it");
 }
 

@@ -22,12 +22,17 @@ void interrupts_timer(void);
 void interrupts_priority(void);
 void interrupts_halt(void);
 void interrupts_nmi(void);
+void interrupts_refused(void);
 void interrupts_delivery(void);
+void interrupts_x2apic(void);
+void interrupts_of_mode(const char *mode);
 
 /* How often each vector has come, and the order of the last ones. */
 extern volatile unsigned int taken[256];
 extern volatile uint8_t order[16];
 extern volatile unsigned int order_count;
+/* Interrupts that count_vector() has counted and that came with RFLAGS.IF clear. */
+extern volatile unsigned int uninvited;
 
 /* Counts the vector; local APIC vectors get their EOI, those of the 8259s too. */
 void count_vector(unsigned int vector);
@@ -47,6 +52,9 @@ bool watchdog_fired(void);
 void watchdog_clear(void);
 
 void pit_one_shot(unsigned int us); /* channel 0, mode 0: at most 54 ms */
+/* The local APIC's registers by their offsets in the page, in either mode. */
+uint32_t apic_read(unsigned int offset);
+void apic_write(unsigned int offset, uint32_t value);
 void self_ipi(uint32_t vector_and_mode);
 void x2apic_on(void);
 void x2apic_off(void);

@@ -37,12 +37,13 @@ static void com1_level(struct frame *frame)
     if (++taken[frame->vector] == 3)
         outb(COM1_IER, 0);
     irr_seen += (ioapic_read(IOAPIC_PIN(PIN_COM1)) & PIN_IRR) != 0;
-    lapic_write(LAPIC_EOI, 0);
+    apic_write(LAPIC_EOI, 0);
 }
 
 static void check_level(void)
 {
     clear_counts();
+    irr_seen = 0;
     trap_handlers[VEC_IOAPIC + 1] = com1_level;
     outb(COM1_MCR, MCR_OUT2);
     ioapic_set_pin(PIN_COM1, PIN_LEVEL | (VEC_IOAPIC + 1));

@@ -18,22 +18,25 @@ volatile unsigned int taken[256];
 volatile uint8_t order[16];
 volatile unsigned int order_count;
 
+volatile unsigned int uninvited;
+
 static volatile unsigned int watchdog_ticks;
+static bool in_x2apic;
 
 /* ---- Counting ---------------------------------------------------------------------------------
  */
 
-static bool in_x2apic(void)
+uint32_t apic_read(unsigned int offset)
 {
-    return rdmsr(MSR_APIC_BASE) & BIT(10);
+    return in_x2apic ? (uint32_t)rdmsr(MSR_X2APIC + offset / 16) : lapic_read(offset);
 }
 
-static void lapic_eoi(void)
+void apic_write(unsigned int offset, uint32_t value)
 {
-    if (in_x2apic())
-        wrmsr(MSR_X2APIC + LAPIC_EOI / 16, 0);
+    if (in_x2apic)
+        wrmsr(MSR_X2APIC + offset / 16, value);
     else
-        lapic_write(LAPIC_EOI, 0);
+        lapic_write(offset, value);
 }
 
 static void counted(struct frame *frame)
@@ -41,6 +44,7 @@ static void counted(struct frame *frame)
     unsigned int vector = (unsigned int)frame->vector;
 
     taken[vector]++;
+    uninvited += vector != VEC_NMI && !(frame->rflags & RFLAGS_IF);
     if (order_count < ARRAY_SIZE(order))
         order[order_count++] = (uint8_t)vector;
     if (vector >= VEC_PIC && vector < VEC_PIC + 16) {
@@ -48,7 +52,7 @@ static void counted(struct frame *frame)
             outb(PIC_SLAVE, PIC_EOI);
         outb(PIC_MASTER, PIC_EOI);
     } else if (vector != VEC_SPURIOUS && vector != VEC_NMI) {
-        lapic_eoi();
+        apic_write(LAPIC_EOI, 0);
     }
 }
 
@@ -91,7 +95,7 @@ void wait_ms(unsigned int ms)
 static void watchdog(struct frame *frame)
 {
     watchdog_ticks++;
-    lapic_eoi();
+    apic_write(LAPIC_EOI, 0);
 }
 
 void watchdog_set(void)
@@ -128,25 +132,23 @@ void pit_one_shot(unsigned int us)
 
 void self_ipi(uint32_t vector_and_mode)
 {
-    if (in_x2apic())
-        wrmsr(MSR_X2APIC + LAPIC_ICR / 16, ICR_SELF | vector_and_mode);
-    else
-        lapic_write(LAPIC_ICR, ICR_SELF | vector_and_mode);
+    apic_write(LAPIC_ICR, ICR_SELF | vector_and_mode);
 }
 
 void lapic_setup(void)
 {
-    lapic_write(LAPIC_SVR, SVR_ENABLE | VEC_SPURIOUS);
-    lapic_write(LAPIC_TPR, 0);
-    lapic_write(LAPIC_TIMER, LVT_MASKED);
-    lapic_write(LAPIC_LINT0, LVT_MASKED);
-    lapic_write(LAPIC_LINT1, LVT_MASKED);
-    lapic_write(LAPIC_TDCR, TDCR_BY_1);
+    apic_write(LAPIC_SVR, SVR_ENABLE | VEC_SPURIOUS);
+    apic_write(LAPIC_TPR, 0);
+    apic_write(LAPIC_TIMER, LVT_MASKED);
+    apic_write(LAPIC_LINT0, LVT_MASKED);
+    apic_write(LAPIC_LINT1, LVT_MASKED);
+    apic_write(LAPIC_TDCR, TDCR_BY_1);
 }
 
 void x2apic_on(void)
 {
     wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | BIT(10));
+    in_x2apic = true;
 }
 
 /* Only by way of disabled, which loses all state. */
@@ -156,7 +158,20 @@ void x2apic_off(void)
 
     wrmsr(MSR_APIC_BASE, base & ~(BIT(10) | BIT(11)));
     wrmsr(MSR_APIC_BASE, (base & ~BIT(10)) | BIT(11));
+    in_x2apic = false;
     lapic_setup();
+}
+
+/* What is to be the same in both modes. */
+void interrupts_of_mode(const char *mode)
+{
+    print("# in %s mode\n", mode);
+    interrupts_ioapic();
+    interrupts_timer();
+    interrupts_priority();
+    interrupts_halt();
+    interrupts_nmi();
+    interrupts_refused();
 }
 
 static void pics_masked(void)
@@ -176,10 +191,7 @@ void stub_main(void)
     lapic_setup();
     interrupts_pic();
     lapic_setup();
-    interrupts_ioapic();
-    interrupts_timer();
-    interrupts_priority();
-    interrupts_halt();
-    interrupts_nmi();
+    interrupts_of_mode("xAPIC");
     interrupts_delivery();
+    interrupts_x2apic();
 }

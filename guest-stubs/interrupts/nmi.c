@@ -41,7 +41,7 @@ static void send_nmi(struct frame *frame)
     self_ipi(ICR_NMI);
     delay_us(50);
     depth = taken[VEC_NMI] == before + 1;
-    lapic_write(LAPIC_EOI, 0);
+    apic_write(LAPIC_EOI, 0);
 }
 
 static void check_in_handler(void)

@@ -94,11 +94,11 @@ static void check_lint0(void)
 {
     clear_counts();
     outb(PIC_MASTER + 1, 0xfe);
-    lapic_write(LAPIC_LINT0, LVT_MASKED | LVT_EXTINT);
+    apic_write(LAPIC_LINT0, LVT_MASKED | LVT_EXTINT);
     pit_one_shot(1000);
     wait_ms(5);
     check_equal(taken[VEC_PIC + IRQ_PIT], 0, "with LINT0 masked nothing of the 8259 is delivered");
-    lapic_write(LAPIC_LINT0, LVT_EXTINT);
+    apic_write(LAPIC_LINT0, LVT_EXTINT);
     check(wait_for(VEC_PIC + IRQ_PIT, 1), "unmasked, it is");
     outb(PIC_MASTER, PIC_EOI);
 }
@@ -107,11 +107,11 @@ void interrupts_pic(void)
 {
     pic_init();
     trap_handlers[VEC_PIC + IRQ_PIT] = look_at_service;
-    lapic_write(LAPIC_LINT0, LVT_EXTINT);
+    apic_write(LAPIC_LINT0, LVT_EXTINT);
     check_mask();
     check_eoi();
     check_spurious();
     check_lint0();
     outb(PIC_MASTER + 1, 0xff);
-    lapic_write(LAPIC_LINT0, LVT_MASKED);
+    apic_write(LAPIC_LINT0, LVT_MASKED);
 }

@@ -10,17 +10,17 @@ static void check_one_shot(void)
     uint32_t first;
 
     clear_counts();
-    lapic_write(LAPIC_TIMER, VEC_TIMER);
-    lapic_write(LAPIC_TMICT, 100000000);
-    first = lapic_read(LAPIC_TMCCT);
+    apic_write(LAPIC_TIMER, VEC_TIMER);
+    apic_write(LAPIC_TMICT, 100000000);
+    first = apic_read(LAPIC_TMCCT);
     delay_us(1000);
-    check(first != 0 && lapic_read(LAPIC_TMCCT) < first, "the timer's count runs down");
-    lapic_write(LAPIC_TMICT, 0);
-    check_equal(lapic_read(LAPIC_TMCCT), 0, "an initial count of 0 stops it");
-    lapic_write(LAPIC_TMICT, 100000);
+    check(first != 0 && apic_read(LAPIC_TMCCT) < first, "the timer's count runs down");
+    apic_write(LAPIC_TMICT, 0);
+    check_equal(apic_read(LAPIC_TMCCT), 0, "an initial count of 0 stops it");
+    apic_write(LAPIC_TMICT, 100000);
     check(wait_for(VEC_TIMER, 1), "one-shot: it interrupts");
     wait_ms(5);
-    check(taken[VEC_TIMER] == 1 && lapic_read(LAPIC_TMCCT) == 0, "once, and stands at 0");
+    check(taken[VEC_TIMER] == 1 && apic_read(LAPIC_TMCCT) == 0, "once, and stands at 0");
 }
 
 static void check_periodic(void)
@@ -28,15 +28,15 @@ static void check_periodic(void)
     unsigned int count;
 
     clear_counts();
-    lapic_write(LAPIC_TIMER, LVT_PERIODIC | VEC_TIMER);
-    lapic_write(LAPIC_TMICT, 1000000);
+    apic_write(LAPIC_TIMER, LVT_PERIODIC | VEC_TIMER);
+    apic_write(LAPIC_TMICT, 1000000);
     check(wait_for(VEC_TIMER, 5), "periodic: it interrupts again and again");
-    lapic_write(LAPIC_TIMER, LVT_MASKED | LVT_PERIODIC | VEC_TIMER);
+    apic_write(LAPIC_TIMER, LVT_MASKED | LVT_PERIODIC | VEC_TIMER);
     wait_ms(1); /* for one that has expired before */
     count = taken[VEC_TIMER];
     wait_ms(10);
     check_equal(taken[VEC_TIMER], count, "masked, no more");
-    lapic_write(LAPIC_TMICT, 0);
+    apic_write(LAPIC_TMICT, 0);
 }
 
 static void check_deadline(void)
@@ -48,7 +48,7 @@ static void check_deadline(void)
         return;
     }
     clear_counts();
-    lapic_write(LAPIC_TIMER, LVT_TSC_DEADLINE | VEC_TIMER);
+    apic_write(LAPIC_TIMER, LVT_TSC_DEADLINE | VEC_TIMER);
     deadline = rdtsc() + 50 * tsc_per_ms();
     wrmsr(MSR_TSC_DEADLINE, deadline);
     check_equal(rdmsr(MSR_TSC_DEADLINE), deadline, "the deadline reads back while it is ahead");
@@ -61,9 +61,9 @@ static void check_deadline(void)
     wrmsr(MSR_TSC_DEADLINE, 0);
     wait_ms(110);
     check_equal(taken[VEC_TIMER], 2, "0 disarms");
-    lapic_write(LAPIC_TMICT, 1000);
-    check_equal(lapic_read(LAPIC_TMCCT), 0, "in this mode the count does nothing");
-    lapic_write(LAPIC_TIMER, LVT_MASKED);
+    apic_write(LAPIC_TMICT, 1000);
+    check_equal(apic_read(LAPIC_TMCCT), 0, "in this mode the count does nothing");
+    apic_write(LAPIC_TIMER, LVT_MASKED);
 }
 
 /* A deadline is of the guest's TSC: when that is set forward it comes sooner. */
@@ -77,12 +77,12 @@ static void check_deadline_moves(void)
     }
     clear_counts();
     adjust = rdmsr(MSR_TSC_ADJUST);
-    lapic_write(LAPIC_TIMER, LVT_TSC_DEADLINE | VEC_TIMER);
+    apic_write(LAPIC_TIMER, LVT_TSC_DEADLINE | VEC_TIMER);
     wrmsr(MSR_TSC_DEADLINE, rdtsc() + 100000 * tsc_per_ms());
     wrmsr(MSR_TSC_ADJUST, adjust + 200000 * tsc_per_ms());
     check(wait_for(VEC_TIMER, 1), "a TSC that is set past the deadline brings the interrupt");
     wrmsr(MSR_TSC_ADJUST, adjust);
-    lapic_write(LAPIC_TIMER, LVT_MASKED);
+    apic_write(LAPIC_TIMER, LVT_MASKED);
 }
 
 void interrupts_timer(void)

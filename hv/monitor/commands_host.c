@@ -45,6 +45,11 @@ static void print_cpu(void)
                       tsc_info.cpuid_hz / 1000 % 1000, tsc_info.cpuid_agrees ? "right" : "wrong");
 }
 
+static const char *host_apic(void)
+{
+    return backend->apic->available ? "the CPU in x2apic mode" : "software";
+}
+
 static void print_features(void)
 {
     const struct backend_feature *feature;
@@ -53,6 +58,7 @@ static void print_features(void)
     for (unsigned int i = 0; (feature = backend->feature(i)) != NULL; i++)
         console_print("  %-44s %-3s%s\n", feature->name, yes_no(feature->present),
                       feature->required ? "  required" : "");
+    console_print("local apics of guests: virtualized by %s\n", host_apic());
 }
 
 static void print_measures(void)
@@ -125,6 +131,7 @@ static void json_host(void)
     json_number("tsc_hz", tsc_info.hz);
     json_bool("tsc_invariant", tsc_info.invariant);
     json_string("virtualization", backend->name);
+    json_bool("apicv", backend->apic->available);
     json_number("memory", mem_total_pages() << PAGE_SHIFT);
     json_number("memory_free", mem_free_pages() << PAGE_SHIFT);
     json_number("memory_guests", guest_ram());
@@ -156,6 +163,15 @@ static void info_host(void)
 #define MAC_TEXT_SIZE 18
 
 /* ---- info GUEST ----------------------------------------------------------------------------- */
+
+static unsigned int lent_apics(const struct vm *vm)
+{
+    unsigned int count = 0;
+
+    for (unsigned int i = 0; i < vm->vcpu_count; i++)
+        count += vm->vcpus[i]->lapic.lent;
+    return count;
+}
 
 /* "aa:bb:cc:dd:ee:ff" */
 static const char *mac_text(const struct vm *vm, char text[MAC_TEXT_SIZE])
@@ -257,6 +273,7 @@ static void json_guest(const struct vm *vm)
     json_string("cmdline", config->cmdline);
     json_number("memory", config->memory);
     json_number("vcpus", vm->vcpu_count);
+    json_number("apicv_vcpus", lent_apics(vm));
     json_number("clock_ns", vm_now_ns(vm));
     json_net(vm);
     json_share(vm);
@@ -285,7 +302,8 @@ static void info_guest(const struct vm *vm)
     for (unsigned int i = 0; i < vm->slot_count; i++)
         console_print("           %016lx + %010lx at host-physical %016lx\n",
                       vm->slots[i].gpa.value, vm->slots[i].size, vm->slots[i].hpa.value);
-    console_print("  vcpus    %u\n", vm->vcpu_count);
+    console_print("  vcpus    %u, the local apics of %u virtualized by the cpu%s\n", vm->vcpu_count,
+                  lent_apics(vm), config->apicv ? "" : " (apicv = off)");
     console_print("  clock    %lu.%03lu s\n", ms / 1000, ms % 1000);
     print_net(vm);
     print_share(vm);

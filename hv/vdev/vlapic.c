@@ -87,16 +87,16 @@ static unsigned int highest_request(const struct vlapic *vlapic)
     return 0;
 }
 
-static bool nothing_requested(const struct vlapic *vlapic)
+bool vlapic_has_posted(const struct vlapic *vlapic)
 {
     return (irr_word(vlapic, 0) | irr_word(vlapic, 1) | irr_word(vlapic, 2) |
-            irr_word(vlapic, 3)) == 0;
+            irr_word(vlapic, 3)) != 0;
 }
 
 /* Asked before every entry, and most of the time there is nothing. */
 int vlapic_pending(const struct vlapic *vlapic)
 {
-    if (nothing_requested(vlapic))
+    if (!vlapic_has_posted(vlapic))
         return -1;
     unsigned int vector = highest_request(vlapic);
     return CLASS(vector) > CLASS(vlapic->ppr) ? (int)vector : -1;
@@ -124,13 +124,18 @@ void vlapic_eoi(struct vlapic *vlapic)
     vlapic->depth--;
     update_ppr(vlapic);
     if (unlikely(is_level(vlapic, vector)))
-        vlapic->ops.eoi(vlapic->ops.ctx, vector);
+        vlapic_eoi_seen(vlapic, vector);
+}
+
+void vlapic_eoi_seen(struct vlapic *vlapic, uint8_t vector)
+{
+    vlapic->ops.eoi(vlapic->ops.ctx, vector);
 }
 
 bool vlapic_eoi_can_wait(const struct vlapic *vlapic)
 {
     return vlapic->depth != 0 && !is_level(vlapic, vlapic->in_service[vlapic->depth]) &&
-           nothing_requested(vlapic);
+           !vlapic_has_posted(vlapic);
 }
 
 uint8_t vlapic_get_tpr(const struct vlapic *vlapic)
@@ -179,6 +184,14 @@ bool vlapic_matches(const struct vlapic *vlapic, const struct apic_message *mess
     return message->destination == vlapic->id;
 }
 
+/* The PPR of any vCPU's. */
+static unsigned int ppr_of(const struct vlapic *vlapic)
+{
+    if (__atomic_load_n(&vlapic->lent, __ATOMIC_RELAXED))
+        return __atomic_load_n(vlapic_at(vlapic, APIC_PPR), __ATOMIC_RELAXED);
+    return __atomic_load_n(&vlapic->ppr, __ATOMIC_RELAXED);
+}
+
 struct vlapic *vlapic_arbitrate(struct vlapic *const vlapics[], unsigned int count,
                                 const struct apic_message *message, uint32_t *rotor)
 {
@@ -187,7 +200,7 @@ struct vlapic *vlapic_arbitrate(struct vlapic *const vlapics[], unsigned int cou
 
     for (unsigned int i = 0; i < count; i++) {
         unsigned int at = (start + i) % count;
-        unsigned int ppr = __atomic_load_n(&vlapics[at]->ppr, __ATOMIC_RELAXED);
+        unsigned int ppr = ppr_of(vlapics[at]);
 
         if (CLASS(ppr) < lowest && takes_interrupts(vlapics[at]) &&
             vlapic_matches(vlapics[at], message)) {
@@ -233,6 +246,7 @@ static void clear_bits(uint64_t bits[4])
 
 void vlapic_signal_init(struct vlapic *vlapic)
 {
+    __atomic_store_n(&vlapic->lent, false, __ATOMIC_RELAXED);
     vlapic->svr = 0xff;
     vlapic->ldr = 0;
     vlapic->dfr = ~0u;

@@ -5,6 +5,8 @@
  * Any CPU may call vlapic_post(), vlapic_matches() and vlapic_arbitrate(); everything else is for
  * the CPU that runs the vCPU, or for whoever holds a vCPU that does not run.
  *
+ * Where the CPU virtualizes APICs one is lent to it while it is in x2APIC mode: see vlapic_lend().
+ *
  * Not modelled: a page elsewhere than FEE00000h (#GP), writing the APIC id, remote read, CMCI,
  * suppression of the EOI broadcast, and LINT0 for anything but the 8259's ExtINT.
  */
@@ -46,6 +48,8 @@ struct vlapic {
     uint32_t esr_latch;        /* (a) errors since the last write to ESR */
     uint32_t id;               /* (o) */
     bool bsp;                  /* (o) */
+    bool lent;                 /* (s) to the CPU: TPR, PPR, ISR and most of IRR are in the page */
+    uint32_t *page;            /* (o) for lending; a null pointer: it is never lent */
     uint8_t tpr;               /* (c) */
     uint8_t ppr;               /* (s) always the one that TPR and in_service give */
     uint8_t depth;             /* (c) interrupts in service */
@@ -92,9 +96,10 @@ int vlapic_pending(const struct vlapic *vlapic);
 void vlapic_accept(struct vlapic *vlapic, uint8_t vector);
 void vlapic_eoi(struct vlapic *vlapic);
 /* May the next EOI be noticed later?  It ends an edge-triggered interrupt, and none waits for it.
- */
+ * Not where it takes no exit anyway, because the APIC is lent. */
 bool vlapic_eoi_can_wait(const struct vlapic *vlapic);
 
+/* Not while it is lent, as everything above that returns or changes priorities. */
 uint8_t vlapic_get_tpr(const struct vlapic *vlapic);
 void vlapic_set_tpr(struct vlapic *vlapic, uint8_t tpr);
 
@@ -141,3 +146,35 @@ uint32_t vlapic_register(const struct vlapic *vlapic, unsigned int reg);
 bool vlapic_tick(struct vlapic *vlapic, uint64_t now_ns);
 /* The guest's TSC has jumped: what tsc_to_ns() says is different now. */
 void vlapic_tsc_changed(struct vlapic *vlapic);
+
+/* ---- Lending it to the CPU: vlapic_page.c ---------------------------------------------------- */
+
+/*
+ * The CPU works on the page by itself: it delivers what IRR and RVI say, and performs writes to
+ * TPR, EOI and SELF IPI, and reads of all that the page has.  What others post waits in irr until
+ * it is fed.  Every way out of x2APIC mode loses the APIC's state, and with it ends the lending.
+ */
+struct vlapic_status {
+    uint8_t requested;  /* RVI: the highest vector in the page's IRR; 0: none */
+    uint8_t in_service; /* SVI: likewise of ISR */
+};
+
+/* May it be lent now, and is it not yet? */
+bool vlapic_can_lend(const struct vlapic *vlapic);
+struct vlapic_status vlapic_lend(struct vlapic *vlapic);
+/* Is anything in irr? */
+bool vlapic_has_posted(const struct vlapic *vlapic);
+/* Moves it to the page, raises RVI.  Returns whether the page's TMR has changed. */
+bool vlapic_feed(struct vlapic *vlapic, uint8_t *requested);
+/* Would the CPU deliver the vector in RVI if RFLAGS let it? */
+bool vlapic_lent_pending(const struct vlapic *vlapic, uint8_t requested);
+/* The level-triggered vectors, whose EOI must be seen: vlapic_eoi_seen(). */
+void vlapic_level_vectors(const struct vlapic *vlapic, uint64_t vectors[4]);
+void vlapic_eoi_seen(struct vlapic *vlapic, uint8_t vector);
+/* The vector in SVI has not been delivered after all: it waits again. */
+struct vlapic_status vlapic_undeliver(struct vlapic *vlapic, uint8_t vector);
+/* The CPU has written to the page, at this offset, and does not know what follows from it. */
+void vlapic_page_written(struct vlapic *vlapic, unsigned int offset);
+/* Is RDMSR or WRMSR of the register the CPU's, while it is lent? */
+bool vlapic_page_reads(unsigned int reg);
+bool vlapic_page_writes(unsigned int reg);

@@ -115,7 +115,7 @@ static void send_self(struct vlapic *vlapic, uint8_t vector)
 
 /* ---- Registers ------------------------------------------------------------------------------- */
 
-static uint32_t read_isr(const struct vlapic *vlapic, unsigned int word)
+uint32_t vlapic_isr(const struct vlapic *vlapic, unsigned int word)
 {
     uint32_t bits = 0;
 
@@ -126,13 +126,15 @@ static uint32_t read_isr(const struct vlapic *vlapic, unsigned int word)
     return bits;
 }
 
-static uint32_t read_bits(const uint64_t *bits, unsigned int word)
+uint32_t vlapic_bits(const uint64_t *bits, unsigned int word)
 {
     return (uint32_t)(__atomic_load_n(&bits[word / 2], __ATOMIC_RELAXED) >> (word % 2 * 32));
 }
 
 uint32_t vlapic_register(const struct vlapic *vlapic, unsigned int reg)
 {
+    if (unlikely(vlapic_is_lent(vlapic, reg)))
+        return vlapic_lent_register(vlapic, reg);
     switch (reg) {
     case APIC_ID:
         return vlapic_is_x2apic(vlapic) ? vlapic->id : vlapic->id << 24;
@@ -149,11 +151,11 @@ uint32_t vlapic_register(const struct vlapic *vlapic, unsigned int reg)
     case APIC_SVR:
         return vlapic->svr;
     case APIC_ISR0 ... APIC_ISR7:
-        return read_isr(vlapic, reg - APIC_ISR0);
+        return vlapic_isr(vlapic, reg - APIC_ISR0);
     case APIC_TMR0 ... APIC_TMR7:
-        return read_bits(vlapic->tmr, reg - APIC_TMR0);
+        return vlapic_bits(vlapic->tmr, reg - APIC_TMR0);
     case APIC_IRR0 ... APIC_IRR7:
-        return read_bits(vlapic->irr, reg - APIC_IRR0);
+        return vlapic_bits(vlapic->irr, reg - APIC_IRR0);
     case APIC_ESR:
         return vlapic->esr;
     case APIC_ICR:
@@ -194,7 +196,7 @@ static void write_svr(struct vlapic *vlapic, uint32_t value)
 }
 
 /* The value has no bit that the register's rule does not allow. */
-static void write_register(struct vlapic *vlapic, unsigned int reg, uint64_t value)
+void vlapic_write_register(struct vlapic *vlapic, unsigned int reg, uint64_t value)
 {
     switch (reg) {
     case APIC_TPR:
@@ -282,7 +284,9 @@ static bool write_x2apic(struct vlapic *vlapic, unsigned int reg, uint64_t value
         return false;
     if ((value & ~rules[reg].bits) != 0)
         return false;
-    write_register(vlapic, reg, value);
+    vlapic_write_register(vlapic, reg, value);
+    if (vlapic->lent)
+        vlapic_show(vlapic, reg);
     return true;
 }
 
@@ -342,5 +346,5 @@ void vlapic_mmio_write(struct vlapic *vlapic, uint64_t offset, uint8_t size, uin
     if (reg >= APIC_REGISTERS || !(rules[reg].access & XAPIC))
         vlapic_report_error(vlapic, APIC_ESR_REGISTER);
     else
-        write_register(vlapic, reg, (uint32_t)value & rules[reg].bits);
+        vlapic_write_register(vlapic, reg, (uint32_t)value & rules[reg].bits);
 }

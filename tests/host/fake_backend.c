@@ -267,6 +267,50 @@ static void dump(struct vcpu *vcpu)
     fake.dumps++;
 }
 
+/* ---- The local APICs that it virtualizes ----------------------------------------------------- */
+
+static void pass(struct vm *vm, uint32_t msr, bool read, bool write)
+{
+    fake.passed += read + write;
+}
+
+static void begin(struct vcpu *vcpu, hpa_t page, struct vlapic_status status)
+{
+    fake.lent = true;
+    fake.apic_status = status;
+}
+
+static void end(struct vcpu *vcpu)
+{
+    fake.lent = false;
+}
+
+static uint8_t requested(const struct vcpu *vcpu)
+{
+    return fake.apic_status.requested;
+}
+
+static void request(struct vcpu *vcpu, uint8_t vector)
+{
+    fake.apic_status.requested = vector;
+}
+
+static void set_eoi_exits(struct vcpu *vcpu, const uint64_t vectors[4])
+{
+    memcpy(fake.eoi_exits, vectors, sizeof(fake.eoi_exits));
+}
+
+struct apic_assist fake_apic = {
+    .pass = pass,
+    .begin = begin,
+    .end = end,
+    .requested = requested,
+    .request = request,
+    .set_eoi_exits = set_eoi_exits,
+};
+
+/* ---- All of it ------------------------------------------------------------------------------- */
+
 static const struct backend fake_backend = {
     .name = "fake",
     .hypercall_opcode = {0x0f, 0x01, 0xd9},
@@ -286,6 +330,7 @@ static const struct backend fake_backend = {
     .set_pdptes = set_pdptes,
     .set_tsc_offset = set_tsc_offset,
     .flush_guest_tlb = flush,
+    .apic = &fake_apic,
     .dump = dump,
 };
 
@@ -352,7 +397,7 @@ void fake_code(uint64_t gpa, const void *bytes, unsigned int count)
 
 void fake_start(unsigned int vcpu_count)
 {
-    static const struct guest_config config = {.name = "fake"};
+    static const struct guest_config config = {.name = "fake", .apicv = true};
     static struct pair pair;
 
     cpuid_init();

@@ -32,10 +32,15 @@ struct fake {
     uint64_t hardware_dr[4], hardware_tsc_aux;
     uint64_t hardware_cr2, hardware_efer, hardware_spec_ctrl;
     unsigned int ibpbs, l1d_flushes; /* what commands were written to MSRs */
+    bool lent; /* the local APIC of the last vCPU that fake_apic has begun with */
+    struct vlapic_status apic_status;
+    uint64_t eoi_exits[4];
+    unsigned int passed; /* accesses of registers */
     void (*enter)(struct vcpu *vcpu, struct vm_exit *exit);
 };
 
 extern struct fake fake;
+extern struct apic_assist fake_apic; /* not available at first */
 extern struct vm fake_vm;
 extern struct vcpu fake_vcpus[VM_MAX_VCPUS];
 extern uint8_t *fake_ram; /* FAKE_LOW_RAM bytes at gpa 0 */

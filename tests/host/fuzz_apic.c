@@ -10,6 +10,7 @@
 #include "hv/vdev/apic_regs.h"
 #include "hv/vdev/vioapic.h"
 #include "hv/vdev/vlapic.h"
+#include "tests/host/lent_cpu.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -20,8 +21,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct cpu {
     struct vlapic apic;
+    struct lent_cpu lent; /* who has it while it is lent */
     uint64_t alarm_ns;
 } cpus[CPUS];
+
+static uint32_t pages[CPUS][1024] __attribute__((aligned(4096)));
 
 static struct vioapic ioapic;
 static struct vlapic *const all[CPUS] = {&cpus[0].apic, &cpus[1].apic};
@@ -96,8 +100,21 @@ static void reset(void)
         cpus[i].alarm_ns = VTIMER_OFF;
         vlapic_init(&cpus[i].apic, i, i == 0, &ops);
         vlapic_virtual_wire(&cpus[i].apic);
+        cpus[i].apic.page = pages[i];
     }
     vioapic_init(&ioapic, CPUS, &ioapic_ops);
+}
+
+/* RVI and SVI are the highest of what the page has, none of which a software APIC could not have.
+ */
+static void check_lent(const struct cpu *cpu)
+{
+    struct lent_cpu copy = cpu->lent;
+
+    require(lent_highest(&copy, APIC_IRR0) == copy.status.requested);
+    require(lent_highest(&copy, APIC_ISR0) == copy.status.in_service);
+    require((*lent_reg(&copy, APIC_IRR0) & 0xffff) == 0);
+    require(cpu->apic.depth == 0);
 }
 
 /* In service: at most one a class, in rising order, and PPR is what they and TPR give. */
@@ -154,15 +171,54 @@ static void accept_next(struct vlapic *apic)
     }
 }
 
+/* The CPU's part: the guest writes TPR, EOI or SELF IPI, or takes what comes. */
+static void use_lent(struct cpu *cpu, uint16_t where)
+{
+    uint8_t vector = (uint8_t)where;
+    int ended_vector;
+
+    if (!cpu->apic.lent)
+        return;
+    lent_feed(&cpu->lent, &cpu->apic);
+    switch (where >> 8 & 3) {
+    case 0:
+        lent_deliver(&cpu->lent);
+        break;
+    case 1:
+        ended_vector = lent_eoi(&cpu->lent);
+        if (ended_vector >= 0)
+            vlapic_eoi_seen(&cpu->apic, (uint8_t)ended_vector);
+        break;
+    case 2:
+        lent_set_tpr(&cpu->lent, vector);
+        break;
+    case 3:
+        if (vector >= APIC_FIRST_VECTOR) {
+            lent_self_ipi(&cpu->lent, vector);
+        } else {
+            *lent_reg(&cpu->lent, APIC_SELF_IPI) = vector;
+            vlapic_page_written(&cpu->apic, APIC_SELF_IPI * 16);
+        }
+        break;
+    }
+}
+
+/* A write that takes an exit though it is lent; those that are the CPU's never come here. */
+static void write_x2apic(struct cpu *cpu, unsigned int reg, uint64_t value)
+{
+    if (!cpu->apic.lent || !vlapic_page_writes(reg))
+        vlapic_write_msr(&cpu->apic, MSR_X2APIC_FIRST + reg, value);
+}
+
 static void act(struct cpu *cpu, uint8_t what, uint16_t where, uint8_t size, uint64_t value)
 {
     struct mmio_range page = vioapic_page(&ioapic);
     struct apic_message message;
     uint64_t read;
 
-    switch (what % 14) {
+    switch (what % 16) {
     case 0:
-        vlapic_write_msr(&cpu->apic, MSR_X2APIC_FIRST + where % 0x50, value);
+        write_x2apic(cpu, where % 0x50, value);
         break;
     case 1:
         vlapic_read_msr(&cpu->apic, MSR_X2APIC_FIRST + where % 0x100, &read);
@@ -197,10 +253,12 @@ static void act(struct cpu *cpu, uint8_t what, uint16_t where, uint8_t size, uin
         pass_time(value & 0xffffff);
         break;
     case 11:
-        accept_next(&cpu->apic);
+        if (!cpu->apic.lent)
+            accept_next(&cpu->apic);
         break;
     case 12:
-        vlapic_set_cr8(&cpu->apic, where & 15);
+        if (!cpu->apic.lent)
+            vlapic_set_cr8(&cpu->apic, where & 15);
         break;
     case 13:
         message = (struct apic_message){.destination = (uint32_t)value,
@@ -209,6 +267,13 @@ static void act(struct cpu *cpu, uint8_t what, uint16_t where, uint8_t size, uin
                                         .logical = where >> 10 & 1,
                                         .x2apic = where >> 11 & 1};
         deliver(NULL, &message);
+        break;
+    case 14:
+        if (vlapic_can_lend(&cpu->apic))
+            lent_begin(&cpu->lent, &cpu->apic);
+        break;
+    case 15:
+        use_lent(cpu, where);
         break;
     }
 }
@@ -225,7 +290,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         act(&cpus[data[0] % CPUS], data[0] >> 1, where, (uint8_t)(1 << (data[1] & 3)),
             data[1] & 4 ? value & 0xffff : value);
         for (unsigned int i = 0; i < CPUS; i++) {
-            check_interrupts(&cpus[i].apic);
+            if (cpus[i].apic.lent)
+                check_lent(&cpus[i]);
+            else
+                check_interrupts(&cpus[i].apic);
             check_timer(&cpus[i]);
         }
     }

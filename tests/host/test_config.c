@@ -64,6 +64,7 @@ static const char demo[] = "# the demo\n"
                            "console = yes\n"
                            "testdev = on\n"
                            "fast = off\n"
+                           "apicv = off\n"
                            "on-crash = restart\n"
                            "on-reboot = stop\n"
                            "autostart = no\n"
@@ -95,7 +96,7 @@ static void test_values(void)
     CHECK(config_may_use_cpu(guest, 5) && !config_may_use_cpu(guest, 4) &&
               config_may_use_cpu(guest, 255) && !config_may_use_cpu(guest, 256),
           "the set is asked within its bounds");
-    CHECK(guest->console && guest->testdev && !guest->fast && !guest->autostart &&
+    CHECK(guest->console && guest->testdev && !guest->fast && !guest->apicv && !guest->autostart &&
               guest->on_crash == GUEST_RESTART && guest->on_reboot == GUEST_STOP,
           "flags and choices are taken");
 }
@@ -111,7 +112,7 @@ static void test_defaults(void)
           "[host] has defaults");
     CHECK(guest->vcpus == 1 && guest->weight == 256 && guest->cap == 100 && guest->period_us == 0 &&
               guest->budget_us == 0 && !guest->console && !guest->testdev && guest->fast &&
-              guest->autostart && guest->on_crash == GUEST_STOP &&
+              guest->apicv && guest->autostart && guest->on_crash == GUEST_STOP &&
               guest->on_reboot == GUEST_RESTART && guest->initrd[0] == '\0' &&
               guest->cmdline[0] == '\0',
           "[guest] has defaults");
