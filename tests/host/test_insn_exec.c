@@ -289,12 +289,19 @@ static bool moves_bits(const struct insn *insn)
            insn->dst.kind == INSN_OPERAND_MEM && insn->src.kind == INSN_OPERAND_REG;
 }
 
+/* F3 90 with REX.B: some of Intel's CPUs exchange R8 with RAX, and newer ones pause. */
+static bool is_ambiguous(const struct insn *insn)
+{
+    return insn->op == INSN_OP_XCHG && insn->map == 0 && insn->opcode == 0x90 &&
+           insn->repeat == 0xf3;
+}
+
 /* Whether it can be run natively, with registers of the generator's choice. */
 static bool is_usable(const struct insn *insn)
 {
     const struct insn_mem *mem = &insn->mem;
 
-    if (insn->op > INSN_OP_NOP || insn->ud)
+    if (insn->op > INSN_OP_NOP || insn->ud || is_ambiguous(insn))
         return false;
     if (is_stack_pointer(insn->dst) || is_stack_pointer(insn->src) || mem->base == RSP)
         return false;
