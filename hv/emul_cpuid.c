@@ -337,7 +337,7 @@ static COLD enum exit_action find_out(struct vcpu *vcpu, uint32_t leaf, uint32_t
     return give(vcpu, out);
 }
 
-enum exit_action emul_cpuid(struct vcpu *vcpu)
+enum exit_action emul_cpuid(struct vcpu *vcpu, const struct vm_exit *exit)
 {
     uint32_t leaf = (uint32_t)vcpu->gprs.r[GPR_RAX];
     uint32_t subleaf = (uint32_t)vcpu->gprs.r[GPR_RCX];

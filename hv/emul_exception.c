@@ -37,7 +37,7 @@ enum exit_action emul_exception(struct vcpu *vcpu, const struct vm_exit *exit)
 }
 
 /* User programs may not call. */
-enum exit_action emul_hypercall(struct vcpu *vcpu)
+enum exit_action emul_hypercall(struct vcpu *vcpu, const struct vm_exit *exit)
 {
     unsigned int mode = backend->mode(vcpu);
     bool is_64bit = mode & MODE_CODE64;

@@ -474,7 +474,7 @@ static enum exit_action refuse_unknown(struct vcpu *vcpu, uint32_t msr, const ch
 }
 
 /* The value's place is no local variable: one whose address is taken costs a stack check. */
-enum exit_action emul_rdmsr(struct vcpu *vcpu)
+enum exit_action emul_rdmsr(struct vcpu *vcpu, const struct vm_exit *exit)
 {
     uint32_t msr = (uint32_t)vcpu->gprs.r[GPR_RCX];
     const struct msr_policy *policy = find_policy(vcpu, msr);
@@ -489,7 +489,7 @@ enum exit_action emul_rdmsr(struct vcpu *vcpu)
     return ACTION_ADVANCE;
 }
 
-enum exit_action emul_wrmsr(struct vcpu *vcpu)
+enum exit_action emul_wrmsr(struct vcpu *vcpu, const struct vm_exit *exit)
 {
     uint32_t msr = (uint32_t)vcpu->gprs.r[GPR_RCX];
     const struct msr_policy *policy = find_policy(vcpu, msr);

@@ -143,4 +143,7 @@ enum exit_action {
 };
 
 const char *exit_kind_name(unsigned int kind);
-enum exit_action exit_dispatch(struct vcpu *vcpu, const struct vm_exit *exit);
+
+/* By kind, all of them; in exit.c. */
+typedef enum exit_action exit_handler(struct vcpu *vcpu, const struct vm_exit *exit);
+extern exit_handler *const exit_handlers[EXIT_KIND_COUNT];

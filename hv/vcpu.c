@@ -398,7 +398,7 @@ static bool handle_requests(struct vcpu *vcpu)
 static bool act(struct vcpu *vcpu, const struct vm_exit *exit)
 {
     vcpu->insn_len = 0;
-    switch (exit_dispatch(vcpu, exit)) {
+    switch (exit_handlers[exit->kind](vcpu, exit)) {
     case ACTION_RESUME:
         return true;
     case ACTION_ADVANCE:

@@ -120,7 +120,7 @@ static NOINLINE enum fast_result instruction(struct vcpu *vcpu, struct vm_exit *
     vcpu->gprs.r[GPR_RAX] = vmcb->rax;
     vmcb->rip = next;
     note_exit(vcpu, this_cpu(), exit->kind, vmcb->exit_code, vmcb->exit_info1);
-    if (exit_dispatch(vcpu, exit) != ACTION_ADVANCE)
+    if (exit_handlers[exit->kind](vcpu, exit) != ACTION_ADVANCE)
         vmcb->rip = vcpu->rip;
     vmcb->rax = vcpu->gprs.r[GPR_RAX];
     return go_on(vcpu);

@@ -67,7 +67,7 @@ static NOINLINE enum fast_result instruction(struct vcpu *vcpu, struct vm_exit *
     vcpu->rip = rip;
     vmwrite(VMCS_GUEST_RIP, next);
     note_exit(vcpu, this_cpu(), kinds[reason], reason, info);
-    if (exit_dispatch(vcpu, exit) != ACTION_ADVANCE)
+    if (exit_handlers[exit->kind](vcpu, exit) != ACTION_ADVANCE)
         vmwrite(VMCS_GUEST_RIP, vcpu->rip);
     return go_on(vcpu);
 }
