@@ -48,7 +48,7 @@ int emul_mem_write(struct vcpu *vcpu, unsigned int seg, uint64_t offset, unsigne
  * emul_mov.c: the whole of an access to a device, when it was made by a plain MOV in 64-bit code;
  * vcpu->insn_len is its length.  False: it was not, or that is not sure; nothing has been done.
  */
-bool emul_mov(struct vcpu *vcpu, const struct exit_mem *mem);
+bool emul_mov(struct vcpu *vcpu, uint64_t cr3, const struct exit_mem *mem);
 
 uint64_t emul_device_read(struct vcpu *vcpu, uint64_t gpa, uint8_t size);
 void emul_device_write(struct vcpu *vcpu, uint64_t gpa, uint8_t size, uint64_t value);

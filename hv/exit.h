@@ -82,7 +82,6 @@ struct exit_io {
     uint8_t size; /* 1, 2, 4 */
     bool in;
     bool string;
-    bool rep;
 };
 
 struct exit_mem {
