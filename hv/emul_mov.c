@@ -101,7 +101,8 @@ bool emul_mov(struct vcpu *vcpu, uint64_t cr3, const struct exit_mem *mem)
     uint64_t *r = vcpu->gprs.r;
     struct mov mov;
 
-    if (mem->fetch || mem->in_page_walk || !fetch(vcpu, cr3) || !decode(vcpu, &mov) || !fits(&mov, mem))
+    if (mem->fetch || mem->in_page_walk || !fetch(vcpu, cr3) || !decode(vcpu, &mov) ||
+        !fits(&mov, mem))
         return false;
     if (mem->gpa.value - LAYOUT_LAPIC_BASE >= LAYOUT_LAPIC_SIZE &&
         guest_mem_is_ram(vcpu->vm, mem->gpa))

@@ -97,6 +97,21 @@ static NOINLINE enum fast_result instruction(struct vcpu *vcpu, struct vmcb *vmc
     return go_on(vcpu);
 }
 
+/* A MOV to CR4 of what is there already. */
+static NOINLINE enum fast_result same_cr4(struct vcpu *vcpu, struct vmcb *vmcb)
+{
+    uint64_t now = rdtsc();
+    uint64_t next;
+
+    vcpu->gprs.r[GPR_RAX] = vmcb->rax;
+    next = svm_same_cr4_end(vcpu, vmcb);
+    if (is_special(vmcb, next) || is_time_to_look(vcpu, now))
+        return FAST_NOT;
+    note_exit(vcpu, EXIT_CR, now, vmcb->rip, vmcb->exit_code, vmcb->exit_info1);
+    vmcb->rip = next;
+    return go_on(vcpu);
+}
+
 /* On a CPU that says only for IN and OUT how long the instruction was. */
 static NOINLINE enum fast_result unknown_length(struct vcpu *vcpu, struct vmcb *vmcb,
                                                 unsigned int kind)
@@ -119,5 +134,7 @@ enum fast_result svm_fast_exit(struct vcpu *vcpu)
         return cpu_has(FEATURE_SVM_NRIPS)
                    ? instruction(vcpu, vmcb, rdtsc(), kinds[index], vmcb->next_rip)
                    : unknown_length(vcpu, vmcb, kinds[index]);
-    return vmcb->exit_code == SVM_EXIT_NPF ? device_memory(vcpu, vmcb) : FAST_NOT;
+    if (vmcb->exit_code == SVM_EXIT_NPF)
+        return device_memory(vcpu, vmcb);
+    return vmcb->exit_code == SVM_EXIT_CR_WRITE(4) ? same_cr4(vcpu, vmcb) : FAST_NOT;
 }

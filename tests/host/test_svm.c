@@ -286,9 +286,41 @@ static void test_plain_ends(void)
     CHECK(!svm_plain_end(vcpu, &vmcb), "and what ends with its page");
 }
 
+static uint64_t same_cr4_length(const char *bytes)
+{
+    place(0x3000, bytes, 4);
+    return svm_same_cr4_end(vcpu, &vmcb) ? svm_same_cr4_end(vcpu, &vmcb) - 0x3000 : 0;
+}
+
+static void test_same_cr4(void)
+{
+    bool others = false;
+
+    start();
+    svm_set_reg(vcpu, VCPU_CR4, CR4_PAE | CR4_PGE);
+    for (unsigned int i = 0; i < GPR_COUNT; i++)
+        vcpu->gprs.r[i] = CR4_PAE;
+    vcpu->gprs.r[GPR_RBX] = vcpu->gprs.r[GPR_R8 + 3] = CR4_PAE | CR4_PGE;
+    CHECK(same_cr4_length("\x0f\x22\xe3\x90") == 3, "MOV of the same to CR4");
+    CHECK(same_cr4_length("\x41\x0f\x22\xe3") == 4, "and from R11");
+    for (unsigned int gpr = 0; gpr < 8; gpr++) {
+        const char low[] = {0x0f, 0x22, (char)(0xe0 | gpr), 0}, high[] = {0x41, 0x0f, 0x22, low[2]};
+
+        others |= gpr != GPR_RBX && (same_cr4_length(low) || same_cr4_length(high));
+    }
+    CHECK(!others, "another register's value is another");
+    vcpu->gprs.r[GPR_RSP] = CR4_PAE | CR4_PGE;
+    CHECK(!same_cr4_length("\x0f\x22\xe4\x90"), "RSP is not among the registers");
+    CHECK(!same_cr4_length("\x0f\x22\xc3\x90") && !same_cr4_length("\x0f\x22\xdb\x90") &&
+              !same_cr4_length("\x0f\x20\xe3\x90") && !same_cr4_length("\x44\x0f\x22\xe3") &&
+              !same_cr4_length("\x66\x0f\x22\xe3") && !same_cr4_length("\x48\x0f\x22\xe3"),
+          "and MOV to CR0, CR3, CR12, from CR4 or with a prefix are left alone");
+}
+
 static void test_all(void)
 {
     test_plain_ends();
+    test_same_cr4();
     test_registers();
     test_segments();
     test_events();
