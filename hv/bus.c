@@ -7,11 +7,8 @@
 
 #include <stddef.h>
 
-/* The unused bits of a size; the bus masks what devices return. */
-static uint64_t size_mask(uint8_t size)
-{
-    return size >= 8 ? ~0ull : (1ull << (8 * size)) - 1;
-}
+/* The bits of a size; the bus cuts what devices return. */
+static const uint64_t size_mask[] = {[1] = 0xff, [2] = 0xffff, [4] = 0xffffffff, [8] = ~0ull};
 
 void pio_bus_add(struct pio_bus *bus, const struct pio_range *range)
 {
@@ -87,7 +84,7 @@ static struct mmio_range *find_address(struct mmio_bus *bus, uint64_t gpa)
 uint32_t pio_bus_read(struct pio_bus *bus, uint16_t port, uint8_t size)
 {
     struct pio_range *range = find_port(bus, port);
-    uint32_t mask = ~0u >> (32 - 8 * size);
+    uint32_t mask = (uint32_t)size_mask[size];
 
     return range ? mask & range->read(range->dev, (uint16_t)(port - range->base), size) : mask;
 }
@@ -95,7 +92,7 @@ uint32_t pio_bus_read(struct pio_bus *bus, uint16_t port, uint8_t size)
 void pio_bus_write(struct pio_bus *bus, uint16_t port, uint8_t size, uint32_t value)
 {
     struct pio_range *range = find_port(bus, port);
-    uint32_t mask = ~0u >> (32 - 8 * size);
+    uint32_t mask = (uint32_t)size_mask[size];
 
     if (range)
         range->write(range->dev, (uint16_t)(port - range->base), size, mask & value);
@@ -108,7 +105,7 @@ uint64_t mmio_bus_read(struct mmio_bus *bus, uint64_t gpa, uint8_t size)
 
     if (range)
         value = range->read(range->dev, gpa - range->base, size);
-    return value & size_mask(size);
+    return value & size_mask[size];
 }
 
 void mmio_bus_write(struct mmio_bus *bus, uint64_t gpa, uint8_t size, uint64_t value)
@@ -116,5 +113,5 @@ void mmio_bus_write(struct mmio_bus *bus, uint64_t gpa, uint8_t size, uint64_t v
     struct mmio_range *range = find_address(bus, gpa);
 
     if (range)
-        range->write(range->dev, gpa - range->base, size, value & size_mask(size));
+        range->write(range->dev, gpa - range->base, size, value & size_mask[size]);
 }

@@ -9,17 +9,16 @@
 struct cpuid_regs;
 struct vcpu;
 
-enum exit_action emul_cpuid(struct vcpu *vcpu); /* emul_cpuid.c */
-enum exit_action emul_rdmsr(struct vcpu *vcpu); /* emul_msr.c */
-enum exit_action emul_wrmsr(struct vcpu *vcpu);
-enum exit_action emul_io(struct vcpu *vcpu, const struct vm_exit *exit);  /* emul_io.c */
-enum exit_action emul_mem(struct vcpu *vcpu, const struct vm_exit *exit); /* emul_mem.c */
-enum exit_action emul_cr(struct vcpu *vcpu, const struct vm_exit *exit);  /* emul_cr.c */
-enum exit_action emul_dr(struct vcpu *vcpu);
-enum exit_action emul_xsetbv(struct vcpu *vcpu);
-enum exit_action emul_exception(struct vcpu *vcpu,
-                                const struct vm_exit *exit); /* emul_exception.c */
-enum exit_action emul_hypercall(struct vcpu *vcpu);
+exit_handler emul_cpuid; /* emul_cpuid.c */
+exit_handler emul_rdmsr; /* emul_msr.c */
+exit_handler emul_wrmsr;
+exit_handler emul_io;  /* emul_io.c */
+exit_handler emul_mem; /* emul_mem.c */
+exit_handler emul_cr;  /* emul_cr.c */
+exit_handler emul_dr;
+exit_handler emul_xsetbv;
+exit_handler emul_exception; /* emul_exception.c */
+exit_handler emul_hypercall;
 
 /* What a guest's CPUID shows; the MSR and CR4 policies ask it, so that all three agree. */
 void emul_cpuid_get(const struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf,
@@ -49,7 +48,7 @@ int emul_mem_write(struct vcpu *vcpu, unsigned int seg, uint64_t offset, unsigne
  * emul_mov.c: the whole of an access to a device, when it was made by a plain MOV in 64-bit code;
  * vcpu->insn_len is its length.  False: it was not, or that is not sure; nothing has been done.
  */
-bool emul_mov(struct vcpu *vcpu, const struct exit_mem *mem);
+bool emul_mov(struct vcpu *vcpu, uint64_t cr3, const struct exit_mem *mem);
 
 uint64_t emul_device_read(struct vcpu *vcpu, uint64_t gpa, uint8_t size);
 void emul_device_write(struct vcpu *vcpu, uint64_t gpa, uint8_t size, uint64_t value);

@@ -310,10 +310,11 @@ void emul_cpuid_get(const struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf,
     }
 }
 
+/* Of a leaf that is nowhere it is true that it reads as zero. */
 void emul_cpuid_changed(struct vcpu *vcpu)
 {
     for (unsigned int i = 0; i < ARRAY_SIZE(vcpu->cpuid); i++)
-        vcpu->cpuid[i].valid = false;
+        vcpu->cpuid[i] = (struct cpuid_answer){.leaf = ~0u};
 }
 
 static enum exit_action give(struct vcpu *vcpu, const struct cpuid_answer *answer)
@@ -327,23 +328,25 @@ static enum exit_action give(struct vcpu *vcpu, const struct cpuid_answer *answe
 
 /* Leaf Dh is not kept: it follows XCR0, of which not every CPU tells. */
 static COLD enum exit_action find_out(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf,
-                                      struct cpuid_answer *out)
+                                      struct cpuid_answer *kept)
 {
+    struct cpuid_answer answer;
     struct cpuid_regs regs;
 
     emul_cpuid_get(vcpu, leaf, subleaf, &regs);
-    *out =
-        (struct cpuid_answer){leaf != 0xd, leaf, subleaf, regs.eax, regs.ebx, regs.ecx, regs.edx};
-    return give(vcpu, out);
+    answer = (struct cpuid_answer){leaf, subleaf, regs.eax, regs.ebx, regs.ecx, regs.edx};
+    if (leaf != 0xd)
+        *kept = answer;
+    return give(vcpu, &answer);
 }
 
-enum exit_action emul_cpuid(struct vcpu *vcpu)
+enum exit_action emul_cpuid(struct vcpu *vcpu, const struct vm_exit *exit)
 {
     uint32_t leaf = (uint32_t)vcpu->gprs.r[GPR_RAX];
     uint32_t subleaf = (uint32_t)vcpu->gprs.r[GPR_RCX];
     struct cpuid_answer *answer = &vcpu->cpuid[(leaf ^ leaf >> 28 ^ subleaf) % VCPU_CPUID_CACHE];
 
-    if (unlikely(!answer->valid || answer->leaf != leaf || answer->subleaf != subleaf))
+    if (unlikely(answer->leaf != leaf || answer->subleaf != subleaf))
         return find_out(vcpu, leaf, subleaf, answer);
     return give(vcpu, answer);
 }

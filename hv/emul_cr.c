@@ -354,7 +354,7 @@ enum exit_action emul_cr(struct vcpu *vcpu, const struct vm_exit *exit)
 }
 
 /* The registers are the guest's from its first use of them on: execute the instruction again. */
-enum exit_action emul_dr(struct vcpu *vcpu)
+enum exit_action emul_dr(struct vcpu *vcpu, const struct vm_exit *exit)
 {
     vcpu_use_debug_registers(vcpu);
     return ACTION_RESUME;
@@ -372,7 +372,7 @@ static bool xcr0_legal(uint64_t value)
     return !(value & XCR0_MPX) || (value & XCR0_MPX) == XCR0_MPX;
 }
 
-enum exit_action emul_xsetbv(struct vcpu *vcpu)
+enum exit_action emul_xsetbv(struct vcpu *vcpu, const struct vm_exit *exit)
 {
     uint64_t value = vcpu_edx_eax(vcpu);
 

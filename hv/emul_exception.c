@@ -36,13 +36,29 @@ enum exit_action emul_exception(struct vcpu *vcpu, const struct vm_exit *exit)
     return ACTION_RESUME;
 }
 
+/* 32-bit code gives 32 bits, and gets them. */
+static COLD enum exit_action call_from_32_bits(struct vcpu *vcpu)
+{
+    pv_cut_registers(vcpu);
+    vcpu->gprs.r[GPR_RAX] = (uint32_t)pv_call(vcpu);
+    return ACTION_ADVANCE;
+}
+
 /* User programs may not call. */
-enum exit_action emul_hypercall(struct vcpu *vcpu)
+static COLD enum exit_action refuse_call(struct vcpu *vcpu, unsigned int mode)
+{
+    vcpu->gprs.r[GPR_RAX] = mode & MODE_CODE64 ? (uint64_t)-KVM_EPERM : (uint32_t)-KVM_EPERM;
+    return ACTION_ADVANCE;
+}
+
+enum exit_action emul_hypercall(struct vcpu *vcpu, const struct vm_exit *exit)
 {
     unsigned int mode = backend->mode(vcpu);
-    bool is_64bit = mode & MODE_CODE64;
-    int64_t result = mode & MODE_CPL ? -KVM_EPERM : pv_call(vcpu, is_64bit);
 
-    vcpu->gprs.r[GPR_RAX] = is_64bit ? (uint64_t)result : (uint32_t)result;
+    if (unlikely(mode & MODE_CPL))
+        return refuse_call(vcpu, mode);
+    if (unlikely(!(mode & MODE_CODE64)))
+        return call_from_32_bits(vcpu);
+    vcpu->gprs.r[GPR_RAX] = (uint64_t)pv_call(vcpu);
     return ACTION_ADVANCE;
 }

@@ -9,7 +9,7 @@
 
 #define REP_LIMIT 64
 
-static inline uint32_t port_read(struct vm *vm, uint16_t port, uint8_t size)
+static uint32_t port_read(struct vm *vm, uint16_t port, uint8_t size)
 {
     uint32_t value;
 
@@ -29,15 +29,19 @@ static void port_write(struct vm *vm, uint16_t port, uint8_t size, uint32_t valu
 static enum exit_action register_form(struct vcpu *vcpu, const struct exit_io *io)
 {
     uint64_t *rax = &vcpu->gprs.r[GPR_RAX];
+    uint32_t value;
 
     if (!io->in) {
         port_write(vcpu->vm, io->port, io->size, (uint32_t)*rax);
         return ACTION_ADVANCE;
     }
-    if (io->size == 4) /* a 32-bit result clears the upper half, the others keep it */
-        *rax = port_read(vcpu->vm, io->port, 4);
-    else
-        *rax = (*rax & ~insn_mask(io->size)) | port_read(vcpu->vm, io->port, io->size);
+    value = port_read(vcpu->vm, io->port, io->size);
+    if (io->size == 1)
+        __builtin_memcpy(rax, &value, 1);
+    else if (io->size == 2)
+        __builtin_memcpy(rax, &value, 2);
+    else /* a 32-bit result clears the upper half, the others keep it */
+        *rax = value;
     return ACTION_ADVANCE;
 }
 

@@ -30,34 +30,57 @@ int emul_decode(struct vcpu *vcpu, struct insn *insn)
 
 /* ---- One piece of an access, within a page -------------------------------------------------- */
 
-uint64_t emul_device_read(struct vcpu *vcpu, uint64_t gpa, uint8_t size)
+static NOINLINE uint64_t bus_read(struct vm *vm, uint64_t gpa, uint8_t size)
+{
+    uint64_t value;
+
+    spin_lock(&vm->lock);
+    value = mmio_bus_read(&vm->mmio, gpa, size);
+    spin_unlock(&vm->lock);
+    return value;
+}
+
+static NOINLINE void bus_write(struct vm *vm, uint64_t gpa, uint8_t size, uint64_t value)
+{
+    spin_lock(&vm->lock);
+    mmio_bus_write(&vm->mmio, gpa, size, value);
+    spin_unlock(&vm->lock);
+}
+
+static NOINLINE uint64_t apic_read(struct vcpu *vcpu, uint64_t offset, uint8_t size)
 {
     uint64_t value;
 
     kvm_eoi_sync(vcpu);
-    if (gpa - LAYOUT_LAPIC_BASE < LAYOUT_LAPIC_SIZE) {
-        value = vlapic_mmio_read(&vcpu->lapic, gpa - LAYOUT_LAPIC_BASE, size);
-        vcpu->check_events |= intr_pending(vcpu); /* of an error, if it was none of its registers */
-        return value;
-    }
-    spin_lock(&vcpu->vm->lock);
-    value = mmio_bus_read(&vcpu->vm->mmio, gpa, size);
-    spin_unlock(&vcpu->vm->lock);
+    value = vlapic_mmio_read(&vcpu->lapic, offset, size);
+    vcpu->check_events |= intr_pending(vcpu); /* of an error, if it was none of its registers */
     return value;
+}
+
+static NOINLINE void apic_write(struct vcpu *vcpu, uint64_t offset, uint8_t size, uint64_t value)
+{
+    kvm_eoi_sync(vcpu);
+    vlapic_mmio_write(&vcpu->lapic, offset, size, value);
+    if (intr_pending(vcpu))
+        vcpu->check_events = true;
+}
+
+uint64_t emul_device_read(struct vcpu *vcpu, uint64_t gpa, uint8_t size)
+{
+    uint64_t offset = gpa - LAYOUT_LAPIC_BASE;
+
+    return offset < LAYOUT_LAPIC_SIZE ? apic_read(vcpu, offset, size)
+                                      : bus_read(vcpu->vm, gpa, size);
 }
 
 void emul_device_write(struct vcpu *vcpu, uint64_t gpa, uint8_t size, uint64_t value)
 {
-    kvm_eoi_sync(vcpu);
-    if (gpa - LAYOUT_LAPIC_BASE < LAYOUT_LAPIC_SIZE) {
-        vlapic_mmio_write(&vcpu->lapic, gpa - LAYOUT_LAPIC_BASE, size, value);
-        if (intr_pending(vcpu))
-            vcpu->check_events = true;
-        return;
-    }
-    spin_lock(&vcpu->vm->lock);
-    mmio_bus_write(&vcpu->vm->mmio, gpa, size, value);
-    spin_unlock(&vcpu->vm->lock);
+    uint64_t offset = gpa - LAYOUT_LAPIC_BASE;
+
+    if (offset < LAYOUT_LAPIC_SIZE)
+        apic_write(vcpu, offset, size, value);
+    else
+        bus_write(vcpu->vm, gpa, size, value);
 }
 
 /* Devices take naturally sized accesses; an odd size (a split at a page's end) goes byte by byte.

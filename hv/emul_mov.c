@@ -8,6 +8,7 @@
 
 #include "arch/x86/paging.h"
 #include "hv/guest_mem.h"
+#include "hv/guest_used.h"
 #include "hv/layout.h"
 #include "hv/util.h"
 #include "hv/vcpu.h"
@@ -41,41 +42,38 @@ static inline bool decode(const struct vcpu *vcpu, struct mov *mov)
     unsigned int modrm = at[1];
     unsigned int mode = modrm >> 6;
     unsigned int base = modrm & 7;
-    bool to_rip = mode == 0 && base == 5;
-    bool absolute = false;
+    bool sib = base == 4;
+    bool to_rip = false;
 
     mov->opcode = *at;
-    mov->immediate = 0;
-    if ((mov->opcode != MOV_STORE && mov->opcode != MOV_LOAD && mov->opcode != MOV_IMMEDIATE) ||
-        mode == 3)
-        return false;
+    mov->size = rex & REX_W ? 8 : 4;
+    mov->reg = (modrm >> 3 & 7) | (rex & REX_R) << 1;
     at += 2;
-    if (base == 4) {
+    if (sib) {
         base = *at & 7;
-        absolute = mode == 0 && base == 5;
-        if ((*at++ >> 3 & 7) != 4 || (rex & REX_X))
+        if ((*at++ >> 3 & 7) != 4 || (rex & REX_X) || (base == 4 && !(rex & REX_B)))
             return false;
     }
-    base |= (rex & REX_B) << 3;
-    mov->reg = (modrm >> 3 & 7) | (rex & REX_R) << 1;
-    if (base == GPR_RSP || mov->reg == GPR_RSP)
-        return false;
-    mov->size = rex & REX_W ? 8 : 4;
-    mov->address = to_rip || absolute ? 0 : vcpu->gprs.r[base];
+    mov->address = vcpu->gprs.r[base | (rex & REX_B) << 3];
     if (mode == 1) {
         mov->address += (uint64_t)(int8_t)*at++;
-    } else if (mode == 2 || to_rip || absolute) {
+    } else if (mode == 2) {
         mov->address += (uint64_t)word_at(at);
         at += 4;
-    }
-    if (mov->opcode == MOV_IMMEDIATE) {
-        mov->immediate = (uint64_t)word_at(at);
+    } else if (mode == 3) {
+        return false;
+    } else if (base == 5) {
+        mov->address = (uint64_t)word_at(at);
+        to_rip = !sib;
         at += 4;
     }
-    mov->length = (unsigned int)(at - vcpu->code);
-    if (to_rip)
+    mov->immediate = (uint64_t)word_at(at);
+    mov->length = (unsigned int)(at - vcpu->code) + (mov->opcode == MOV_IMMEDIATE ? 4 : 0);
+    if (unlikely(to_rip))
         mov->address += vcpu->rip + mov->length;
-    return mov->opcode != MOV_IMMEDIATE || mov->reg % 8 == 0;
+    if (mov->opcode == MOV_IMMEDIATE)
+        return mov->reg % 8 == 0;
+    return (mov->opcode == MOV_STORE || mov->opcode == MOV_LOAD) && mov->reg != GPR_RSP;
 }
 
 /* The code may have changed since: is this the instruction that made the access? */
@@ -88,26 +86,23 @@ static inline bool fits(const struct mov *mov, const struct exit_mem *mem)
            !(mem->gpa.value & (mov->size - 1));
 }
 
-static inline bool fetch(struct vcpu *vcpu)
+static inline bool fetch(struct vcpu *vcpu, uint64_t cr3)
 {
-    const void *code;
+    const void *code = guest_mem_used(vcpu->vm, cr3, vcpu->rip, sizeof(vcpu->code));
 
-    if (!(backend->mode(vcpu) & MODE_CODE64))
-        return false;
-    code =
-        guest_mem_used(vcpu->vm, backend->get_reg(vcpu, VCPU_CR3), vcpu->rip, sizeof(vcpu->code));
     if (!code)
         return false;
     __builtin_memcpy(vcpu->code, code, sizeof(vcpu->code));
     return true;
 }
 
-bool emul_mov(struct vcpu *vcpu, const struct exit_mem *mem)
+bool emul_mov(struct vcpu *vcpu, uint64_t cr3, const struct exit_mem *mem)
 {
     uint64_t *r = vcpu->gprs.r;
     struct mov mov;
 
-    if (mem->fetch || mem->in_page_walk || !fetch(vcpu) || !decode(vcpu, &mov) || !fits(&mov, mem))
+    if (mem->fetch || mem->in_page_walk || !fetch(vcpu, cr3) || !decode(vcpu, &mov) ||
+        !fits(&mov, mem))
         return false;
     if (mem->gpa.value - LAYOUT_LAPIC_BASE >= LAYOUT_LAPIC_SIZE &&
         guest_mem_is_ram(vcpu->vm, mem->gpa))

@@ -18,9 +18,12 @@
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
-/* False: #GP.  The local APIC's MSRs go straight to it. */
-typedef bool (*msr_reader)(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
-typedef bool (*msr_writer)(struct vcpu *vcpu, uint32_t msr, uint64_t value);
+/*
+ * Each says what becomes of the exit.  The value of a reader goes where RDMSR's does by give(): a
+ * result by reference would cost every one of them a frame.
+ */
+typedef enum exit_action (*msr_reader)(struct vcpu *vcpu, uint32_t msr);
+typedef enum exit_action (*msr_writer)(struct vcpu *vcpu, uint32_t msr, uint64_t value);
 
 struct msr_policy {
     uint32_t first, last;
@@ -28,41 +31,57 @@ struct msr_policy {
     msr_writer write;
 };
 
+static inline enum exit_action give(struct vcpu *vcpu, uint64_t value)
+{
+    vcpu_set_edx_eax(vcpu, value);
+    return ACTION_ADVANCE;
+}
+
+static NOINLINE enum exit_action refuse(struct vcpu *vcpu)
+{
+    inject_gp(vcpu, 0);
+    return ACTION_RESUME;
+}
+
+static inline enum exit_action done(struct vcpu *vcpu, bool ok)
+{
+    return ok ? ACTION_ADVANCE : refuse(vcpu);
+}
+
 /* ---- Simple answers ------------------------------------------------------------------------- */
 
-static bool read_zero(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+static enum exit_action read_zero(struct vcpu *vcpu, uint32_t msr)
 {
-    *value = 0;
-    return true;
+    return give(vcpu, 0);
 }
 
-static bool write_ignored(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+static enum exit_action read_refused(struct vcpu *vcpu, uint32_t msr)
 {
-    return true;
+    return refuse(vcpu);
 }
 
-static bool write_refused(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+static enum exit_action write_ignored(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
-    return false;
+    return ACTION_ADVANCE;
 }
 
-static bool read_refused(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+static enum exit_action write_refused(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
-    return false;
+    return refuse(vcpu);
 }
 
 /* ---- Speculation: SPEC_CTRL is the host's --------------------------------------------------- */
 
-static bool write_pred_cmd(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+static enum exit_action write_pred_cmd(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
     if (!(cpu_has(FEATURE_SPEC_CTRL) || cpu_has(FEATURE_AMD_IBPB)) || value & ~PRED_CMD_IBPB)
-        return false;
+        return refuse(vcpu);
     wrmsr(MSR_PRED_CMD, value);
-    return true;
+    return ACTION_ADVANCE;
 }
 
 /* What the CPU is safe from, and what VERW clears; none of the controls that a guest has not. */
-static bool read_arch_capabilities(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+static enum exit_action read_arch_capabilities(struct vcpu *vcpu, uint32_t msr)
 {
     const uint64_t shown = ARCH_CAP_RDCL_NO | ARCH_CAP_RSBA | ARCH_CAP_SSB_NO | ARCH_CAP_MDS_NO |
                            ARCH_CAP_PSCHANGE_MC_NO | ARCH_CAP_TAA_NO | ARCH_CAP_SBDR_SSDP_NO |
@@ -71,55 +90,53 @@ static bool read_arch_capabilities(struct vcpu *vcpu, uint32_t msr, uint64_t *va
                            ARCH_CAP_RFDS_NO | ARCH_CAP_RFDS_CLEAR;
 
     if (!cpu_has(FEATURE_ARCH_CAPABILITIES))
-        return false;
-    *value = speculation_capabilities & shown;
-    return true;
+        return refuse(vcpu);
+    return give(vcpu, speculation_capabilities & shown);
 }
 
 /* ---- Time ----------------------------------------------------------------------------------- */
 
-static bool read_tsc(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+static enum exit_action read_tsc(struct vcpu *vcpu, uint32_t msr)
 {
-    *value = vcpu_guest_tsc(vcpu);
-    return true;
+    return give(vcpu, vcpu_guest_tsc(vcpu));
 }
 
 /* SDM, "IA32_TSC_ADJUST Register Support": a write of one moves the other by the same amount. */
-static bool move_tsc(struct vcpu *vcpu, uint64_t by)
+static enum exit_action move_tsc(struct vcpu *vcpu, uint64_t by)
 {
     vcpu->tsc_offset += by;
     vcpu->msrs.tsc_adjust += by;
     backend->set_tsc_offset(vcpu, vcpu->tsc_offset);
     vlapic_tsc_changed(&vcpu->lapic);
     kvm_clock_update(vcpu);
-    return true;
+    return ACTION_ADVANCE;
 }
 
-static bool write_tsc(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+static enum exit_action write_tsc(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
     return move_tsc(vcpu, value - vcpu_guest_tsc(vcpu));
 }
 
-static bool read_tsc_adjust(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+static enum exit_action read_tsc_adjust(struct vcpu *vcpu, uint32_t msr)
 {
-    *value = vcpu->msrs.tsc_adjust;
-    return true;
+    return give(vcpu, vcpu->msrs.tsc_adjust);
 }
 
-static bool write_tsc_adjust(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+static enum exit_action write_tsc_adjust(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
     return move_tsc(vcpu, value - vcpu->msrs.tsc_adjust);
 }
 
 /* ---- The local APIC ------------------------------------------------------------------------- */
 
-static bool read_apic(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+static enum exit_action read_apic(struct vcpu *vcpu, uint32_t msr)
 {
     kvm_eoi_sync(vcpu);
-    return vlapic_read_msr(&vcpu->lapic, msr, value);
+    return vlapic_read_msr(&vcpu->lapic, msr, &vcpu->msr_value) ? give(vcpu, vcpu->msr_value)
+                                                                : refuse(vcpu);
 }
 
-static bool write_apic(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+static enum exit_action write_apic(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
     bool ok;
 
@@ -127,16 +144,37 @@ static bool write_apic(struct vcpu *vcpu, uint32_t msr, uint64_t value)
     ok = vlapic_write_msr(&vcpu->lapic, msr, value);
     if (intr_pending(vcpu))
         vcpu->check_events = true;
-    return ok;
+    return done(vcpu, ok);
 }
 
-static bool write_apic_base(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+static enum exit_action read_apic_base(struct vcpu *vcpu, uint32_t msr)
 {
-    bool ok = write_apic(vcpu, msr, value);
+    return give(vcpu, vcpu->lapic.base);
+}
+
+static enum exit_action write_apic_base(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    enum exit_action action = write_apic(vcpu, msr, value);
 
     emul_cpuid_changed(vcpu);
     apic_assist_update(vcpu);
-    return ok;
+    return action;
+}
+
+/* The two registers of the local APIC that are accessed most, without the way through all. */
+static enum exit_action read_x2apic_id(struct vcpu *vcpu, uint32_t msr)
+{
+    return vlapic_is_x2apic(&vcpu->lapic) ? give(vcpu, vcpu->id) : refuse(vcpu);
+}
+
+static enum exit_action write_x2apic_eoi(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    if (value || !vlapic_is_x2apic(&vcpu->lapic))
+        return refuse(vcpu);
+    kvm_eoi_sync(vcpu);
+    if (vlapic_is_serving(&vcpu->lapic))
+        intr_end(vcpu);
+    return ACTION_ADVANCE;
 }
 
 /* ---- Control state that the backend holds --------------------------------------------------- */
@@ -161,15 +199,14 @@ static enum vcpu_reg backend_reg(uint32_t msr)
     panic("msr 0x%x is not the backend's", msr);
 }
 
-static bool read_backend(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+static enum exit_action read_backend(struct vcpu *vcpu, uint32_t msr)
 {
-    *value = backend->get_reg(vcpu, backend_reg(msr));
-    return true;
+    return give(vcpu, backend->get_reg(vcpu, backend_reg(msr)));
 }
 
-static bool write_efer(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+static enum exit_action write_efer(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
-    return emul_write_efer(vcpu, value);
+    return done(vcpu, emul_write_efer(vcpu, value));
 }
 
 static bool is_memory_type(uint8_t type)
@@ -178,26 +215,26 @@ static bool is_memory_type(uint8_t type)
            type == MEMTYPE_WB;
 }
 
-static bool write_pat(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+static enum exit_action write_pat(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
     for (unsigned int i = 0; i < 8; i++) {
         uint8_t type = (uint8_t)(value >> (8 * i));
 
         if (!is_memory_type(type) && type != MEMTYPE_UC_MINUS)
-            return false;
+            return refuse(vcpu);
     }
     backend->set_reg(vcpu, VCPU_PAT, value);
-    return true;
+    return ACTION_ADVANCE;
 }
 
 /* Single-stepping on branches works; last-branch records do not exist, but asking for them does no
  * harm. */
-static bool write_debugctl(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+static enum exit_action write_debugctl(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
     if (value & ~(uint64_t)(DEBUGCTL_BTF | DEBUGCTL_LBR))
-        return false;
+        return refuse(vcpu);
     backend->set_reg(vcpu, VCPU_DEBUGCTL, value & DEBUGCTL_BTF);
-    return true;
+    return ACTION_ADVANCE;
 }
 
 /* ---- Memory types: storage ------------------------------------------------------------------ */
@@ -220,140 +257,150 @@ static uint64_t *mtrr_variable(struct vcpu *vcpu, uint32_t msr)
     return (msr - MSR_MTRR_PHYSBASE0) & 1 ? &vcpu->msrs.mtrr_mask[n] : &vcpu->msrs.mtrr_base[n];
 }
 
-static bool read_mtrrcap(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+static enum exit_action read_mtrrcap(struct vcpu *vcpu, uint32_t msr)
 {
-    *value = VCPU_MTRR_VARIABLE | MTRRCAP_FIX | MTRRCAP_WC;
-    return true;
+    return give(vcpu, VCPU_MTRR_VARIABLE | MTRRCAP_FIX | MTRRCAP_WC);
 }
 
-static bool read_mtrr_fixed(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+static enum exit_action read_mtrr_fixed(struct vcpu *vcpu, uint32_t msr)
 {
-    *value = *mtrr_fixed(vcpu, msr);
-    return true;
+    return give(vcpu, *mtrr_fixed(vcpu, msr));
 }
 
-static bool write_mtrr_fixed(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+static enum exit_action write_mtrr_fixed(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
     for (unsigned int i = 0; i < 8; i++)
         if (!is_memory_type((uint8_t)(value >> (8 * i))))
-            return false;
+            return refuse(vcpu);
     *mtrr_fixed(vcpu, msr) = value;
-    return true;
+    return ACTION_ADVANCE;
 }
 
-static bool read_mtrr_variable(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+static enum exit_action read_mtrr_variable(struct vcpu *vcpu, uint32_t msr)
 {
-    *value = *mtrr_variable(vcpu, msr);
-    return true;
+    return give(vcpu, *mtrr_variable(vcpu, msr));
 }
 
-static bool write_mtrr_variable(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+static enum exit_action write_mtrr_variable(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
     bool is_mask = msr & 1;
 
     if (value >> host_cpuid.physical_bits || (value & (is_mask ? 0x7ff : 0xf00)))
-        return false;
+        return refuse(vcpu);
     if (!is_mask && !is_memory_type((uint8_t)value))
-        return false;
+        return refuse(vcpu);
     *mtrr_variable(vcpu, msr) = value;
-    return true;
+    return ACTION_ADVANCE;
 }
 
-static bool read_mtrr_default(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+static enum exit_action read_mtrr_default(struct vcpu *vcpu, uint32_t msr)
 {
-    *value = vcpu->msrs.mtrr_def_type;
-    return true;
+    return give(vcpu, vcpu->msrs.mtrr_def_type);
 }
 
-static bool write_mtrr_default(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+static enum exit_action write_mtrr_default(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
     if (value & ~(uint64_t)(MTRR_DEF_TYPE | MTRR_DEF_FE | MTRR_DEF_E) ||
         !is_memory_type((uint8_t)value))
-        return false;
+        return refuse(vcpu);
     vcpu->msrs.mtrr_def_type = value;
-    return true;
+    return ACTION_ADVANCE;
 }
 
 /* ---- Other storage -------------------------------------------------------------------------- */
 
-static bool read_misc_enable(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+static enum exit_action read_misc_enable(struct vcpu *vcpu, uint32_t msr)
 {
-    *value = vcpu->msrs.misc_enable;
-    return true;
+    return give(vcpu, vcpu->msrs.misc_enable);
 }
 
 /* Only what guests are known to switch: fast strings and the CPUID limit, which is not applied. */
-static bool write_misc_enable(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+static enum exit_action write_misc_enable(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
     const uint64_t writable = MISC_ENABLE_FAST_STRING | MISC_ENABLE_LIMIT_CPUID;
 
     vcpu->msrs.misc_enable = (vcpu->msrs.misc_enable & ~writable) | (value & writable);
-    return true;
+    return ACTION_ADVANCE;
 }
 
-static bool read_bios_sign_id(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+static enum exit_action read_bios_sign_id(struct vcpu *vcpu, uint32_t msr)
 {
-    *value = vcpu->msrs.bios_sign_id;
-    return true;
+    return give(vcpu, vcpu->msrs.bios_sign_id);
 }
 
-static bool read_feature_control(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+static enum exit_action read_feature_control(struct vcpu *vcpu, uint32_t msr)
 {
-    *value = FEATURE_CONTROL_LOCK; /* and no VMX */
-    return true;
+    return give(vcpu, FEATURE_CONTROL_LOCK); /* and no VMX */
 }
 
-static bool read_mcg_status(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+static enum exit_action read_mcg_status(struct vcpu *vcpu, uint32_t msr)
 {
-    *value = vcpu->msrs.mcg_status;
-    return true;
+    return give(vcpu, vcpu->msrs.mcg_status);
 }
 
-static bool write_mcg_status(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+static enum exit_action write_mcg_status(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
     vcpu->msrs.mcg_status = value & 7;
-    return true;
+    return ACTION_ADVANCE;
 }
 
 /* No state of XSAVES is shown. */
-static bool write_xss(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+static enum exit_action write_xss(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
-    return cpu_has(FEATURE_XSAVES) && value == 0;
+    return done(vcpu, cpu_has(FEATURE_XSAVES) && value == 0);
 }
 
-static bool read_xss(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+static enum exit_action read_xss(struct vcpu *vcpu, uint32_t msr)
 {
-    *value = 0;
-    return cpu_has(FEATURE_XSAVES);
+    return cpu_has(FEATURE_XSAVES) ? give(vcpu, 0) : refuse(vcpu);
 }
 
 /* ---- AMD's ---------------------------------------------------------------------------------- */
 
-static bool read_hwcr(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+static enum exit_action read_hwcr(struct vcpu *vcpu, uint32_t msr)
 {
-    *value = vcpu->msrs.hwcr;
-    return true;
+    return give(vcpu, vcpu->msrs.hwcr);
 }
 
-static bool write_hwcr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+static enum exit_action write_hwcr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
     const uint64_t writable = HWCR_TLBCACHEDIS | HWCR_FFDIS | HWCR_MCSTATUSWREN;
 
     vcpu->msrs.hwcr = (vcpu->msrs.hwcr & ~writable) | (value & writable);
-    return true;
+    return ACTION_ADVANCE;
 }
 
-static bool read_vm_cr(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+static enum exit_action read_vm_cr(struct vcpu *vcpu, uint32_t msr)
 {
-    *value = VM_CR_LOCK | VM_CR_SVMDIS;
-    return true;
+    return give(vcpu, VM_CR_LOCK | VM_CR_SVMDIS);
 }
 
 /* LFENCE serializes, on every CPU that has the bit. */
-static bool read_de_cfg(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+static enum exit_action read_de_cfg(struct vcpu *vcpu, uint32_t msr)
 {
-    *value = DE_CFG_LFENCE_SERIALIZE;
-    return true;
+    return give(vcpu, DE_CFG_LFENCE_SERIALIZE);
+}
+
+/* ---- The paravirtual interface's ------------------------------------------------------------ */
+
+static enum exit_action read_clock(struct vcpu *vcpu, uint32_t msr)
+{
+    return give(vcpu, kvm_clock_read(vcpu, msr));
+}
+
+static enum exit_action write_clock(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    return done(vcpu, kvm_clock_write(vcpu, msr, value));
+}
+
+static enum exit_action read_kvm(struct vcpu *vcpu, uint32_t msr)
+{
+    return give(vcpu, kvm_read_msr(vcpu, msr));
+}
+
+static enum exit_action write_kvm(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    return done(vcpu, kvm_write_msr(vcpu, msr, value));
 }
 
 /* ---- The table ------------------------------------------------------------------------------ */
@@ -361,7 +408,7 @@ static bool read_de_cfg(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 static const struct msr_policy common[] = {
     {MSR_TSC, MSR_TSC, read_tsc, write_tsc},
     {MSR_PLATFORM_ID, MSR_PLATFORM_ID, read_zero, write_refused},
-    {MSR_APIC_BASE, MSR_APIC_BASE, read_apic, write_apic_base},
+    {MSR_APIC_BASE, MSR_APIC_BASE, read_apic_base, write_apic_base},
     {MSR_FEATURE_CONTROL, MSR_FEATURE_CONTROL, read_feature_control, write_refused},
     {MSR_TSC_ADJUST, MSR_TSC_ADJUST, read_tsc_adjust, write_tsc_adjust},
     {MSR_PRED_CMD, MSR_PRED_CMD, read_refused, write_pred_cmd},
@@ -384,10 +431,14 @@ static const struct msr_policy common[] = {
     {MSR_PAT, MSR_PAT, read_backend, write_pat},
     {MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE, read_mtrr_default, write_mtrr_default},
     {MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, read_apic, write_apic},
-    {0x800, 0x8ff, read_apic, write_apic},
+    {0x800, MSR_X2APIC_ID - 1, read_apic, write_apic},
+    {MSR_X2APIC_ID, MSR_X2APIC_ID, read_x2apic_id, write_refused},
+    {MSR_X2APIC_ID + 1, MSR_X2APIC_EOI - 1, read_apic, write_apic},
+    {MSR_X2APIC_EOI, MSR_X2APIC_EOI, read_refused, write_x2apic_eoi},
+    {MSR_X2APIC_EOI + 1, 0x8ff, read_apic, write_apic},
     {MSR_XSS, MSR_XSS, read_xss, write_xss},
-    {MSR_KVM_WALL_CLOCK_NEW, MSR_KVM_SYSTEM_TIME_NEW, kvm_clock_read, kvm_clock_write},
-    {MSR_KVM_STEAL_TIME, MSR_KVM_POLL_CONTROL, kvm_read_msr, kvm_write_msr},
+    {MSR_KVM_WALL_CLOCK_NEW, MSR_KVM_SYSTEM_TIME_NEW, read_clock, write_clock},
+    {MSR_KVM_STEAL_TIME, MSR_KVM_POLL_CONTROL, read_kvm, write_kvm},
     {MSR_EFER, MSR_EFER, read_backend, write_efer},
 };
 
@@ -434,16 +485,16 @@ static const struct msr_policy *search(uint32_t msr)
     return policy;
 }
 
-/* A guest uses few MSRs often. */
+/* A guest uses few MSRs often.  The zeroes of a new vCPU are true: there is nothing for MSR 0. */
 static inline const struct msr_policy *find_policy(struct vcpu *vcpu, uint32_t msr)
 {
-    const struct msr_policy **recent = &vcpu->recent_msrs[msr % VCPU_RECENT_MSRS];
+    unsigned int i = msr % VCPU_RECENT_MSRS;
 
-    if (likely(*recent && msr - (*recent)->first <= (*recent)->last - (*recent)->first))
-        return *recent;
-    if (vcpu->last_unknown_msr == msr + 1ull)
-        return NULL;
-    return *recent = search(msr);
+    if (unlikely(vcpu->recent_msrs[i] != msr)) {
+        vcpu->recent_msrs[i] = msr;
+        vcpu->recent_policies[i] = search(msr);
+    }
+    return vcpu->recent_policies[i];
 }
 
 /* ---- The exits ------------------------------------------------------------------------------ */
@@ -469,36 +520,22 @@ static enum exit_action refuse_unknown(struct vcpu *vcpu, uint32_t msr, const ch
     if (vcpu->last_unknown_msr != msr + 1ull)
         log_unknown(vcpu, msr, what);
     vcpu->last_unknown_msr = msr + 1ull;
-    inject_gp(vcpu, 0);
-    return ACTION_RESUME;
+    return refuse(vcpu);
 }
 
-/* The value's place is no local variable: one whose address is taken costs a stack check. */
-enum exit_action emul_rdmsr(struct vcpu *vcpu)
+enum exit_action emul_rdmsr(struct vcpu *vcpu, const struct vm_exit *exit)
 {
     uint32_t msr = (uint32_t)vcpu->gprs.r[GPR_RCX];
     const struct msr_policy *policy = find_policy(vcpu, msr);
 
-    if (!policy)
-        return refuse_unknown(vcpu, msr, "read");
-    if (!policy->read(vcpu, msr, &vcpu->msr_value)) {
-        inject_gp(vcpu, 0);
-        return ACTION_RESUME;
-    }
-    vcpu_set_edx_eax(vcpu, vcpu->msr_value);
-    return ACTION_ADVANCE;
+    return likely(policy) ? policy->read(vcpu, msr) : refuse_unknown(vcpu, msr, "read");
 }
 
-enum exit_action emul_wrmsr(struct vcpu *vcpu)
+enum exit_action emul_wrmsr(struct vcpu *vcpu, const struct vm_exit *exit)
 {
     uint32_t msr = (uint32_t)vcpu->gprs.r[GPR_RCX];
     const struct msr_policy *policy = find_policy(vcpu, msr);
 
-    if (!policy)
-        return refuse_unknown(vcpu, msr, "written");
-    if (!policy->write(vcpu, msr, vcpu_edx_eax(vcpu))) {
-        inject_gp(vcpu, 0);
-        return ACTION_RESUME;
-    }
-    return ACTION_ADVANCE;
+    return likely(policy) ? policy->write(vcpu, msr, vcpu_edx_eax(vcpu))
+                          : refuse_unknown(vcpu, msr, "written");
 }

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The dispatch of exits: one line a kind.  What is done about each stands in emul_*.c. */
+/* The handlers of exits: one line a kind.  What is done about each stands in emul_*.c. */
 #include "hv/exit.h"
 
 #include "hv/emul.h"
 #include "hv/loop.h"
-#include "hv/panic.h"
 #include "hv/util.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -45,7 +44,28 @@ const char *exit_kind_name(unsigned int kind)
     return kind < ARRAY_SIZE(names) && names[kind] ? names[kind] : "?";
 }
 
-static enum exit_action open_window(struct vcpu *vcpu)
+static enum exit_action nothing_to_do(struct vcpu *vcpu, const struct vm_exit *exit)
+{
+    return ACTION_RESUME;
+}
+
+static enum exit_action skip(struct vcpu *vcpu, const struct vm_exit *exit)
+{
+    return ACTION_ADVANCE;
+}
+
+static enum exit_action halt(struct vcpu *vcpu, const struct vm_exit *exit)
+{
+    return ACTION_BLOCK;
+}
+
+static enum exit_action pause(struct vcpu *vcpu, const struct vm_exit *exit)
+{
+    loop_yield(vcpu);
+    return ACTION_ADVANCE;
+}
+
+static enum exit_action open_window(struct vcpu *vcpu, const struct vm_exit *exit)
 {
     vcpu->check_events = true;
     return ACTION_RESUME;
@@ -58,13 +78,19 @@ static COLD enum exit_action apic_written(struct vcpu *vcpu, const struct vm_exi
     return ACTION_RESUME;
 }
 
-static COLD enum exit_action hidden_instruction(struct vcpu *vcpu)
+static COLD enum exit_action apic_eoi_seen(struct vcpu *vcpu, const struct vm_exit *exit)
+{
+    vlapic_eoi_seen(&vcpu->lapic, exit->apic.vector);
+    return ACTION_RESUME;
+}
+
+static COLD enum exit_action hidden_instruction(struct vcpu *vcpu, const struct vm_exit *exit)
 {
     inject_ud(vcpu);
     return ACTION_RESUME;
 }
 
-static COLD enum exit_action rdpmc(struct vcpu *vcpu)
+static COLD enum exit_action rdpmc(struct vcpu *vcpu, const struct vm_exit *exit)
 {
     inject_gp(vcpu, 0); /* there is no performance-monitoring unit */
     return ACTION_RESUME;
@@ -85,74 +111,44 @@ static COLD enum exit_action stop_entry_failed(struct vcpu *vcpu, const struct v
                    (unsigned long long)vcpu->rip);
 }
 
-static COLD enum exit_action stop_triple_fault(struct vcpu *vcpu)
+static COLD enum exit_action stop_triple_fault(struct vcpu *vcpu, const struct vm_exit *exit)
 {
     return vm_stop(vcpu->vm, vcpu, STOP_TRIPLE_FAULT, "triple fault at 0x%llx",
                    (unsigned long long)vcpu->rip);
 }
 
-static COLD enum exit_action stop_task_switch(struct vcpu *vcpu)
+static COLD enum exit_action stop_task_switch(struct vcpu *vcpu, const struct vm_exit *exit)
 {
     return vm_stop(vcpu->vm, vcpu, STOP_TASK_SWITCH, "task switch at 0x%llx is not supported",
                    (unsigned long long)vcpu->rip);
 }
 
-enum exit_action exit_dispatch(struct vcpu *vcpu, const struct vm_exit *exit)
-{
-    switch ((enum exit_kind)exit->kind) { /* no default, so that -Wswitch names a forgotten kind */
-    case EXIT_HOST_EVENT:                 /* taken already, see vcpu_run() */
-    case EXIT_HOST_NMI:
-    case EXIT_INIT:
-    case EXIT_TIMER:
-        return ACTION_RESUME;
-    case EXIT_INTR_WINDOW:
-    case EXIT_NMI_WINDOW:
-        return open_window(vcpu);
-    case EXIT_EXCEPTION:
-        return emul_exception(vcpu, exit);
-    case EXIT_CPUID:
-        return emul_cpuid(vcpu);
-    case EXIT_HLT:
-        return ACTION_BLOCK;
-    case EXIT_PAUSE:
-        loop_yield(vcpu);
-        return ACTION_ADVANCE;
-    case EXIT_HYPERCALL:
-        return emul_hypercall(vcpu);
-    case EXIT_RDMSR:
-        return emul_rdmsr(vcpu);
-    case EXIT_WRMSR:
-        return emul_wrmsr(vcpu);
-    case EXIT_IO:
-        return emul_io(vcpu, exit);
-    case EXIT_MEM:
-        return emul_mem(vcpu, exit);
-    case EXIT_CR:
-        return emul_cr(vcpu, exit);
-    case EXIT_DR:
-        return emul_dr(vcpu);
-    case EXIT_XSETBV:
-        return emul_xsetbv(vcpu);
-    case EXIT_CACHE:
-        return ACTION_ADVANCE; /* memory is coherent, and no guest may empty the caches of others */
-    case EXIT_RDPMC:
-        return rdpmc(vcpu);
-    case EXIT_HIDDEN:
-        return hidden_instruction(vcpu);
-    case EXIT_APIC_WRITE:
-        return apic_written(vcpu, exit);
-    case EXIT_APIC_EOI:
-        vlapic_eoi_seen(&vcpu->lapic, exit->apic.vector);
-        return ACTION_RESUME;
-    case EXIT_TASK_SWITCH:
-        return stop_task_switch(vcpu);
-    case EXIT_TRIPLE_FAULT:
-        return stop_triple_fault(vcpu);
-    case EXIT_ENTRY_FAILED:
-        return stop_entry_failed(vcpu, exit);
-    case EXIT_UNKNOWN:
-    case EXIT_KIND_COUNT:
-        return stop_unknown(vcpu, exit);
-    }
-    panic("exit kind %u", exit->kind);
-}
+exit_handler *const exit_handlers[EXIT_KIND_COUNT] = {
+    [EXIT_HOST_EVENT] = nothing_to_do, /* taken already, see vcpu_run() */
+    [EXIT_HOST_NMI] = nothing_to_do,
+    [EXIT_INTR_WINDOW] = open_window,
+    [EXIT_NMI_WINDOW] = open_window,
+    [EXIT_EXCEPTION] = emul_exception,
+    [EXIT_CPUID] = emul_cpuid,
+    [EXIT_HLT] = halt,
+    [EXIT_PAUSE] = pause,
+    [EXIT_HYPERCALL] = emul_hypercall,
+    [EXIT_RDMSR] = emul_rdmsr,
+    [EXIT_WRMSR] = emul_wrmsr,
+    [EXIT_IO] = emul_io,
+    [EXIT_MEM] = emul_mem,
+    [EXIT_CR] = emul_cr,
+    [EXIT_DR] = emul_dr,
+    [EXIT_XSETBV] = emul_xsetbv,
+    [EXIT_CACHE] = skip, /* memory is coherent, and no guest may empty the caches of others */
+    [EXIT_RDPMC] = rdpmc,
+    [EXIT_HIDDEN] = hidden_instruction,
+    [EXIT_APIC_WRITE] = apic_written,
+    [EXIT_APIC_EOI] = apic_eoi_seen,
+    [EXIT_TIMER] = nothing_to_do,
+    [EXIT_TASK_SWITCH] = stop_task_switch,
+    [EXIT_TRIPLE_FAULT] = stop_triple_fault,
+    [EXIT_INIT] = nothing_to_do,
+    [EXIT_ENTRY_FAILED] = stop_entry_failed,
+    [EXIT_UNKNOWN] = stop_unknown,
+};

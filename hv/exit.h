@@ -82,7 +82,6 @@ struct exit_io {
     uint8_t size; /* 1, 2, 4 */
     bool in;
     bool string;
-    bool rep;
 };
 
 struct exit_mem {
@@ -143,4 +142,7 @@ enum exit_action {
 };
 
 const char *exit_kind_name(unsigned int kind);
-enum exit_action exit_dispatch(struct vcpu *vcpu, const struct vm_exit *exit);
+
+/* By kind, all of them; in exit.c. */
+typedef enum exit_action exit_handler(struct vcpu *vcpu, const struct vm_exit *exit);
+extern exit_handler *const exit_handlers[EXIT_KIND_COUNT];

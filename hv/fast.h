@@ -18,12 +18,12 @@ enum fast_result {
 };
 
 /* An exit is counted and goes into the ring, with the backend's words. */
-static inline void note_exit(struct vcpu *vcpu, struct cpu *cpu, unsigned int kind, uint64_t reason,
-                             uint64_t info)
+static inline void note_exit(struct vcpu *vcpu, uint64_t kind, uint64_t now, uint64_t rip,
+                             uint64_t reason, uint64_t info)
 {
     vcpu->exits[kind]++;
     if (likely(trace_is_on))
-        trace_exit(&cpu->trace, rdtsc(), vcpu->trace_id, kind, vcpu->rip, reason, info);
+        trace_exit(&vcpu->cpu->trace, now, vcpu->trace_id, (uint32_t)kind, rip, reason, info);
 }
 
 /*
@@ -32,15 +32,25 @@ static inline void note_exit(struct vcpu *vcpu, struct cpu *cpu, unsigned int ki
  * interrupt; who did has taken the mark away and is seen here, or its interrupt is still pending
  * and ends the guest at once.  Interrupts that are to be let in go before this, not after.
  */
-static inline bool may_enter_again(struct vcpu *vcpu, const struct cpu *cpu)
+static inline bool may_enter_again(struct vcpu *vcpu)
 {
-    if (unlikely(!cpu_is_undisturbed(cpu) || __atomic_load_n(&vcpu->requests, __ATOMIC_RELAXED)))
+    if (unlikely(!cpu_is_undisturbed(vcpu->cpu)))
         return false;
-    if (vcpu->check_events) {
-        intr_deliver(vcpu);
-    } else if (vcpu->exception.type) { /* and nothing else */
+    if (likely(!__atomic_load_n(&vcpu->attention, __ATOMIC_RELAXED)))
+        return true;
+    if (__atomic_load_n(&vcpu->requests, __ATOMIC_RELAXED))
+        return false;
+    intr_deliver(vcpu);
+    return true;
+}
+
+/* Behind a handler that has not advanced: the fault that it has found, if nothing has gone before.
+ */
+static inline enum fast_result deliver_fault(struct vcpu *vcpu, enum fast_result result)
+{
+    if (result == FAST_AGAIN && vcpu->exception.type) {
         backend->inject(vcpu, &vcpu->exception);
         vcpu->exception.type = EVENT_NONE;
     }
-    return true;
+    return result;
 }

@@ -6,6 +6,7 @@
 #include "arch/x86/paging.h"
 #include "arch/x86/regs.h"
 #include "hv/errno.h"
+#include "hv/guest_used.h"
 #include "hv/string.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -341,37 +342,6 @@ void guest_walk(struct vcpu *vcpu, uint64_t gva, uint32_t access, struct guest_w
         if (walk_levels(&state, &mode, gva, out))
             return;
     out->error = fault_code(&state, false);
-}
-
-/* Slots are whole pages: what lies within a page is in a slot or is not. */
-static inline const void *ram_in(const struct mem_slot *slot, uint64_t gpa)
-{
-    uint64_t offset = gpa - slot->gpa.value;
-
-    return offset < slot->size ? phys_to_virt(HPA(slot->hpa.value + offset)) : NULL;
-}
-
-const void *guest_mem_used(const struct vm *vm, uint64_t cr3, uint64_t gva, unsigned int size)
-{
-    const struct mem_slot *slot = &vm->slots[vm->largest_slot];
-    uint64_t entry = cr3;
-    unsigned int shift = 48;
-    uint64_t offset_mask;
-
-    if ((gva & PAGE_MASK) > PAGE_SIZE - size)
-        return NULL;
-    do {
-        const volatile uint64_t *table = ram_in(slot, entry & CR3_ADDRESS);
-
-        if (!table)
-            return NULL;
-        shift -= 9;
-        entry = table[(gva >> shift) & 511];
-        if (!(entry & PTE_P))
-            return NULL;
-    } while (shift > PAGE_SHIFT && !(entry & PTE_PS));
-    offset_mask = (1ull << shift) - 1;
-    return ram_in(slot, (entry & CR3_ADDRESS & ~offset_mask) | (gva & offset_mask));
 }
 
 unsigned int guest_fetch(struct vcpu *vcpu, uint8_t *bytes, unsigned int size)

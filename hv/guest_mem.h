@@ -53,13 +53,6 @@ struct guest_walk {
 /* Walk the guest's tables for a linear address in the vCPU's present mode. */
 void guest_walk(struct vcpu *vcpu, uint64_t gva, uint32_t access, struct guest_walk *out);
 
-/*
- * Where the CPU has just accessed size bytes itself, by four levels of tables at cr3: a walk
- * without any checks of access, which asks only for what it needs, or a null pointer where that
- * does not suffice: RAM outside the largest slot, a page's end within.  To be read at once.
- */
-const void *guest_mem_used(const struct vm *vm, uint64_t cr3, uint64_t gva, unsigned int size);
-
 /* Bytes of code at CS:RIP into bytes, up to size (at most 15); returns how many could be read. */
 unsigned int guest_fetch(struct vcpu *vcpu, uint8_t *bytes, unsigned int size);
 /* The same for an instruction that the CPU has begun to execute: so it could be fetched. */

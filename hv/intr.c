@@ -96,6 +96,13 @@ bool intr_pending(const struct vcpu *vcpu)
     return lapic_vector(vcpu) >= 0 || pic_pending(vcpu);
 }
 
+void intr_end(struct vcpu *vcpu)
+{
+    vlapic_eoi(&vcpu->lapic);
+    if (intr_pending(vcpu))
+        vcpu->check_events = true;
+}
+
 bool intr_wakes(struct vcpu *vcpu)
 {
     kvm_eoi_sync(vcpu);

@@ -22,6 +22,9 @@ void intr_deliver(struct vcpu *vcpu);
 /* Would the guest take an interrupt now if its flags let it? */
 bool intr_pending(const struct vcpu *vcpu);
 
+/* The guest ends the interrupt in service. */
+void intr_end(struct vcpu *vcpu);
+
 /* Is there anything that ends a HLT? */
 bool intr_wakes(struct vcpu *vcpu);
 

@@ -11,7 +11,7 @@ const struct trace_entry *trace_back(const struct trace_ring *ring, unsigned int
 {
     if (n >= TRACE_ENTRIES || n >= ring->count)
         return NULL;
-    return &ring->entries[(ring->count - 1 - n) % TRACE_ENTRIES];
+    return &ring->entries[(ring->count - n) % TRACE_ENTRIES];
 }
 
 void exit_time_merge(struct exit_time *into, const struct exit_time *more)

@@ -17,23 +17,23 @@
 
 struct trace_entry {
     uint64_t tsc;
+    uint32_t kind;    /* enum exit_kind */
     uint64_t rip;     /* the guest's */
     uint64_t info[2]; /* the backend's words: qualification and the like */
-    uint32_t kind;    /* enum exit_kind */
     uint32_t vcpu;    /* TRACE_VCPU(vm, vcpu) */
-};
+} ALIGNED(64);        /* a line of the cache each */
 
 #define TRACE_VCPU(vm_id, vcpu_id) ((uint32_t)(vm_id) << 16 | ((uint32_t)(vcpu_id)&0xffff))
 
 struct trace_ring {
-    uint64_t count; /* of all exits ever; the next goes to entries[count % TRACE_ENTRIES] */
+    uint64_t count; /* of all exits ever; the last is entries[count % TRACE_ENTRIES] */
     struct trace_entry entries[TRACE_ENTRIES];
 };
 
 static inline void trace_exit(struct trace_ring *ring, uint64_t tsc, uint32_t vcpu, uint32_t kind,
                               uint64_t rip, uint64_t info0, uint64_t info1)
 {
-    struct trace_entry *entry = &ring->entries[ring->count++ % TRACE_ENTRIES];
+    struct trace_entry *entry = &ring->entries[++ring->count % TRACE_ENTRIES];
 
     entry->tsc = tsc;
     entry->rip = rip;

@@ -398,7 +398,7 @@ static bool handle_requests(struct vcpu *vcpu)
 static bool act(struct vcpu *vcpu, const struct vm_exit *exit)
 {
     vcpu->insn_len = 0;
-    switch (exit_dispatch(vcpu, exit)) {
+    switch (exit_handlers[exit->kind](vcpu, exit)) {
     case ACTION_RESUME:
         return true;
     case ACTION_ADVANCE:
@@ -433,16 +433,16 @@ static bool enter(struct vcpu *vcpu, struct cpu *cpu, struct vm_exit *exit)
 }
 
 /* False when the vCPU has to leave the CPU. */
-static bool handle(struct vcpu *vcpu, struct cpu *cpu, const struct vm_exit *exit)
+static bool handle(struct vcpu *vcpu, const struct vm_exit *exit)
 {
-    uint64_t begin = exit_times_are_on ? rdtsc() : 0;
+    uint64_t begin = rdtsc();
     bool stays;
 
-    note_exit(vcpu, cpu, exit->kind, exit->raw.reason, exit->raw.info1);
+    note_exit(vcpu, exit->kind, begin, vcpu->rip, exit->raw.reason, exit->raw.info1);
     if (unlikely(exit->vectoring.type))
         requeue_vectoring(vcpu, exit);
     stays = act(vcpu, exit);
-    if (unlikely(begin))
+    if (unlikely(exit_times_are_on))
         exit_time_add(&vcpu->exit_times[exit->kind], rdtsc() - begin);
     return stays;
 }
@@ -469,7 +469,7 @@ void vcpu_run(struct vcpu *vcpu)
          * guest with IF = 0 ends that guest only when it changes IF.)
          */
         cpu_take_interrupts();
-        if (exited && !handle(vcpu, cpu, &exit))
+        if (exited && !handle(vcpu, &exit))
             return;
     }
 }

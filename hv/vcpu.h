@@ -78,7 +78,6 @@ struct vcpu_msrs {
 /* What CPUID answered last, by a hash of the leaf: see emul_cpuid(). */
 #define VCPU_CPUID_CACHE 16
 struct cpuid_answer {
-    bool valid;
     uint32_t leaf, subleaf;
     uint32_t eax, ebx, ecx, edx;
 } ALIGNED(32);
@@ -87,18 +86,25 @@ struct cpuid_answer {
 
 /* (c) only on the CPU that runs it, or while it runs nowhere; (a) any CPU, atomically; (o) once */
 struct vcpu {
-    struct gprs gprs;          /* (c) */
-    uint64_t rip;              /* (c) */
-    struct vm *vm;             /* (o) */
-    unsigned int id;           /* (o) also its APIC id */
-    uint32_t trace_id;         /* (o) TRACE_VCPU of it */
-    uint32_t requests;         /* (a) VCPU_REQ_* */
-    uint32_t nmi_pending;      /* (a) 0, 1 or 2: two are kept, as the hardware does */
-    uint8_t sipi_vector;       /* (a) */
-    uint8_t state;             /* (c) enum vcpu_state */
-    struct cpu *cpu;           /* (c) where it is loaded, or a null pointer */
-    uint8_t code[16];          /* (c) what emul_mov() has read at RIP */
-    uint8_t insn_len;          /* (c) of the instruction that exited, once decoded; 0: not yet */
+    struct gprs gprs;  /* (c) */
+    uint64_t rip;      /* (c) */
+    struct vm *vm;     /* (o) */
+    unsigned int id;   /* (o) also its APIC id */
+    uint32_t trace_id; /* (o) TRACE_VCPU of it */
+    union {
+        struct {
+            uint32_t requests; /* (a) VCPU_REQ_* */
+            bool check_events; /* (c) an interrupt or NMI may be deliverable */
+        };
+        uint64_t attention; /* one look at both: 0, and there is nothing to do before an entry */
+    };
+    uint32_t nmi_pending; /* (a) 0, 1 or 2: two are kept, as the hardware does */
+    uint8_t sipi_vector;  /* (a) */
+    uint8_t state;        /* (c) enum vcpu_state */
+    struct cpu *cpu;      /* (c) where it is loaded, or a null pointer */
+    struct vm_exit exit;  /* (c) one that takes the short path, as far as its handler wants it */
+    uint8_t code[16];     /* (c) what emul_mov() has read at RIP */
+    uint8_t insn_len;     /* (c) of the instruction that exited, once decoded; 0: not yet */
     struct vm_event exception; /* (c) to be injected at the next entry */
     bool windows[2];           /* (c) those that were asked for last, by enum event_window */
     struct vm_event requeued;  /* (c) an interrupt or NMI whose delivery was interrupted */
@@ -107,7 +113,6 @@ struct vcpu {
     bool debug_used;          /* (c) the guest has touched the debug registers: they are switched */
     bool pause_exits;         /* (c) PAUSE is intercepted */
     bool fast;                /* (c) the backend's short path may be taken */
-    bool check_events;        /* (c) an interrupt or NMI may be deliverable */
     struct fpu_state fpu;     /* (c) */
     struct vcpu_msrs msrs;    /* (c) */
     uint64_t kvm_system_time; /* (c) MSR_KVM_SYSTEM_TIME_NEW */
@@ -120,11 +125,12 @@ struct vcpu {
     struct exit_time exit_times[EXIT_KIND_COUNT]; /* (c) while exit_times_are_on */
     uint64_t unknown_msrs;                        /* (c) accesses that were answered by #GP */
     uint64_t last_unknown_msr;                    /* (c) plus 1; 0: none */
-    uint64_t msr_value;                           /* (c) what RDMSR's handlers read */
-    const struct msr_policy *recent_msrs[VCPU_RECENT_MSRS]; /* (c) emul_msr.c's, by the index */
-    struct cpuid_answer cpuid[VCPU_CPUID_CACHE];            /* (c) */
-    struct sched_entity sched;                              /* under the queue lock of its home */
-    bool held; /* (a) it must not run: see loop_hold() */
+    uint64_t msr_value;                           /* (c) what the local APIC's RDMSR reads */
+    uint32_t recent_msrs[VCPU_RECENT_MSRS];       /* (c) emul_msr.c's, */
+    const struct msr_policy *recent_policies[VCPU_RECENT_MSRS]; /* (c) what it does about them */
+    struct cpuid_answer cpuid[VCPU_CPUID_CACHE];                /* (c) */
+    struct sched_entity sched; /* under the queue lock of its home */
+    bool held;                 /* (a) it must not run: see loop_hold() */
 };
 
 /* ---- Life ----------------------------------------------------------------------------------- */

@@ -10,10 +10,10 @@ section .text
 
 extern svm_fast_exit, speculation_before_entry, speculation_after_exit
 
-; enum fast_result svm_enter(struct vcpu *vcpu, struct vm_exit *exit, uint64_t guest_vmcb, uint64_t host_vmcb)
+; enum fast_result svm_enter(struct vcpu *vcpu, uint64_t guest_vmcb, uint64_t host_vmcb)
 ;
-;   in:   rdi = vcpu, which begins with its gprs; rsi = exit, for the short path; rdx = guest_vmcb,
-;         rcx = host_vmcb (physical); interrupts off, GIF = 1
+;   in:   rdi = vcpu, which begins with its gprs; rsi = guest_vmcb, rdx = host_vmcb (physical);
+;         interrupts off, GIF = 1
 ;   out:  eax = what the short path said of the exit (never FAST_AGAIN)
 ;         gprs holds the guest's registers but RAX and RSP, which are in its VMCB
 ;
@@ -28,14 +28,13 @@ extern svm_fast_exit, speculation_before_entry, speculation_after_exit
 global %1
 %1:
     PUSH_CALLEE_SAVED
-    push rcx                    ; [rsp + 24] = host_vmcb
-    push rsi                    ; [rsp + 16] = exit
-    push rdx                    ; [rsp + 8] = guest_vmcb
+    push rdx                    ; [rsp + 16] = host_vmcb
+    push rsi                    ; [rsp + 8] = guest_vmcb
     push rdi                    ; [rsp] = vcpu: what is found again
 
     clgi
     sti
-    mov  rax, rdx
+    mov  rax, rsi
     vmload
 .again:
 %if %2
@@ -53,7 +52,6 @@ global %1
     call speculation_after_exit
 %endif
     mov  rdi, rax
-    mov  rsi, [rsp + 16]
     call svm_fast_exit
     mov  rdi, [rsp]
     cmp  eax, FAST_DONE
@@ -63,11 +61,11 @@ global %1
     mov  ecx, eax
     mov  rax, [rsp + 8]
     vmsave
-    mov  rax, [rsp + 24]
+    mov  rax, [rsp + 16]
     vmload
     stgi
     mov  eax, ecx
-    add  rsp, 32
+    add  rsp, 24
     POP_CALLEE_SAVED
     ret
 %endmacro

@@ -251,12 +251,13 @@ static bool enter(struct vcpu *vcpu, struct vm_exit *exit)
         svm->slat_generation !=
             __atomic_load_n(&vm_part(vcpu->vm)->slat_generation, __ATOMIC_ACQUIRE))
         assign_asid(svm, cpu);
+    svm->look_at = vcpu->fast ? rdtsc() + SVM_LONGEST_ROW : 0;
     vmcb->rip = vcpu->rip;
     vmcb->rax = vcpu->gprs.r[GPR_RAX];
     if (speculation_measures)
-        result = svm_enter_guarded(vcpu, exit, svm->vmcb_hpa.value, host);
+        result = svm_enter_guarded(vcpu, svm->vmcb_hpa.value, host);
     else
-        result = svm_enter(vcpu, exit, svm->vmcb_hpa.value, host);
+        result = svm_enter(vcpu, svm->vmcb_hpa.value, host);
     vcpu->rip = vmcb->rip;
     vcpu->gprs.r[GPR_RAX] = vmcb->rax;
     if (result == FAST_DONE)

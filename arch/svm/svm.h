@@ -3,6 +3,7 @@
 #pragma once
 
 #include "arch/svm/vmcb.h"
+#include "arch/x86/regs.h"
 #include "hv/addr.h"
 #include "hv/backend.h"
 #include "hv/fast.h"
@@ -24,7 +25,7 @@ struct svm_vcpu {
     uint32_t exceptions;          /* intercepted besides #DB, #AC and #MC */
     uint64_t asid_generation;     /* its ASID is good while this is the CPU's; 0: needs a new one */
     uint64_t slat_generation;     /* of the VM when it last got an ASID */
-    uint32_t short_exits;         /* taken by the short path, ever */
+    uint64_t look_at;             /* TSC at which an exit has to take the long path, see fast.c */
     bool nmi_blocked;             /* from the injection of an NMI to the end of its IRET */
     bool intr_window, nmi_window; /* asked for */
     bool stepping_iret;  /* IRET is being stepped over, for the CPU does not tell when it is done */
@@ -68,7 +69,6 @@ static inline struct exit_io svm_decode_io(uint64_t info)
         .size = (uint8_t)BITS(info, 6, 4),
         .in = info & SVM_IO_IN,
         .string = info & SVM_IO_STR,
-        .rep = info & SVM_IO_REP,
     };
 }
 
@@ -83,6 +83,11 @@ static inline struct exit_mem svm_decode_npf(const struct vmcb *vmcb)
         .fetch = info & SVM_NPF_FETCH,
         .in_page_walk = info & SVM_NPF_WALK,
     };
+}
+
+static inline bool svm_is_code64(const struct vmcb *vmcb)
+{
+    return (vmcb->cs_.attributes & VMCB_SEG_L) && (vmcb->efer_ & EFER_LMA);
 }
 
 /* inject.c */
@@ -106,10 +111,9 @@ void svm_iret_faulted(struct svm_vcpu *svm);
 extern struct slat_format npt_format;
 
 /* fast.c */
-enum fast_result svm_fast_exit(struct vcpu *vcpu, struct vm_exit *exit);
+#define SVM_LONGEST_ROW 10000u /* ticks of the TSC that exits may all take the short path */
+enum fast_result svm_fast_exit(struct vcpu *vcpu);
 
 /* enter.asm: without the measures against speculation, and with them */
-enum fast_result svm_enter(struct vcpu *vcpu, struct vm_exit *exit, uint64_t guest_vmcb,
-                           uint64_t host_vmcb);
-enum fast_result svm_enter_guarded(struct vcpu *vcpu, struct vm_exit *exit, uint64_t guest_vmcb,
-                                   uint64_t host_vmcb);
+enum fast_result svm_enter(struct vcpu *vcpu, uint64_t guest_vmcb, uint64_t host_vmcb);
+enum fast_result svm_enter_guarded(struct vcpu *vcpu, uint64_t guest_vmcb, uint64_t host_vmcb);

@@ -22,10 +22,10 @@ extern vmx_fast_exit, speculation_before_entry, speculation_after_exit
 %endif
 %endmacro
 
-; int vmx_enter(struct vcpu *vcpu, bool launched, struct vm_exit *exit)
+; int vmx_enter(struct vcpu *vcpu, bool launched)
 ;
-;   in:   rdi = vcpu, which begins with its gprs; esi = launched; rdx = exit, for the short path; the VMCS is
-;         current, its HOST_RIP is the landing of the same name; interrupts off
+;   in:   rdi = vcpu, which begins with its gprs; esi = launched; the VMCS is current, its HOST_RIP is the
+;         landing of the same name; interrupts off
 ;   out:  eax = enum fast_result after a VM exit, VMX_REFUSED if VMLAUNCH or VMRESUME failed
 ;         gprs holds the guest's registers but RSP in both cases
 ;
@@ -38,7 +38,6 @@ extern vmx_fast_exit, speculation_before_entry, speculation_after_exit
 global %1
 %1:
     PUSH_CALLEE_SAVED
-    push rdx                    ; [rsp + 8] = exit
     push rdi                    ; [rsp] = vcpu
     mov  eax, VMCS_HOST_RSP
     vmwrite rax, rsp
@@ -62,7 +61,7 @@ global %1
 .refused:
     mov  eax, VMX_REFUSED
 .leave:
-    add  rsp, 16
+    add  rsp, 8
     POP_CALLEE_SAVED
     ret
 
@@ -71,7 +70,6 @@ global %2
 %2:
     SAVE_GPRS %3
     mov  rdi, rax
-    mov  rsi, [rsp + 8]
     call vmx_fast_exit
     mov  rdi, [rsp]
     cmp  eax, FAST_DONE

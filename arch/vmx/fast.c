@@ -18,69 +18,85 @@ static const uint8_t kinds[] = {
     [VMX_REASON_WBINVD] = EXIT_CACHE,
 };
 
-/*
- * Is there more to do behind the instruction than to go on at next?  A shadow ends, a step is made,
- * EIP wraps.
- */
-static inline bool is_special(uint64_t rip, uint64_t next)
+/* Is there more to do there than to go on?  A shadow ends, a step is made, EIP wraps. */
+static inline bool is_special(uint64_t next)
 {
-    return (vmread32(VMCS_GUEST_INTERRUPTIBILITY) & (VMX_BLOCKING_STI | VMX_BLOCKING_MOV_SS)) ||
-           (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_TF) || (rip ^ next) >> 32;
+    return (vmread_sure(VMCS_GUEST_INTERRUPTIBILITY) & (VMX_BLOCKING_STI | VMX_BLOCKING_MOV_SS)) ||
+           (vmread_sure(VMCS_GUEST_RFLAGS) & RFLAGS_TF) || (uint32_t)next < INSN_MAX_LENGTH;
 }
 
 static inline enum fast_result go_on(struct vcpu *vcpu)
 {
     cpu_take_interrupts();
-    return may_enter_again(vcpu, this_cpu()) && !to_vmx(vcpu)->flush_vpid ? FAST_AGAIN : FAST_DONE;
+    return may_enter_again(vcpu) && !to_vmx(vcpu)->flush_vpid ? FAST_AGAIN : FAST_DONE;
 }
 
-/* A simple access to device memory.  For these exits the CPU gives no length. */
-static NOINLINE enum fast_result device_memory(struct vcpu *vcpu, struct vm_exit *exit)
+#define DATA_ACCESS (VMX_EPT_LINEAR_VALID | VMX_EPT_LINEAR_FINAL)
+#define ACCESS      (DATA_ACCESS | VMX_EPT_FETCH)
+
+static inline bool is_code64(void)
 {
-    vcpu->rip = vmread(VMCS_GUEST_RIP);
-    if (is_special(vcpu->rip, vcpu->rip + INSN_MAX_LENGTH))
+    return (vmread_sure(VMCS_GUEST_CS_AR) & SEG_ATTR_L) &&
+           (vmread_sure(VMCS_GUEST_EFER) & EFER_LMA);
+}
+
+/* A simple access to device memory by 64-bit code.  For these exits the CPU gives no length. */
+static NOINLINE enum fast_result device_memory(struct vcpu *vcpu)
+{
+    struct exit_mem *mem = &vcpu->exit.mem;
+    uint64_t info = vmread_sure(VMCS_EXIT_QUALIFICATION);
+
+    vcpu->rip = vmread_sure(VMCS_GUEST_RIP);
+    if (is_special(vcpu->rip + INSN_MAX_LENGTH) || !is_code64() || (info & ACCESS) != DATA_ACCESS ||
+        (vmread_sure(VMCS_IDT_VECTORING_INFO) & VMX_INTR_VALID))
         return FAST_NOT;
-    vmx_decode_exit(exit);
-    if (exit->vectoring.type || !emul_mov(vcpu, &exit->mem))
+    *mem = (struct exit_mem){
+        .gpa = GPA(vmread_sure(VMCS_GUEST_PHYSICAL_ADDRESS)),
+        .gva = vmread_sure(VMCS_GUEST_LINEAR_ADDRESS),
+        .gva_valid = true,
+        .write = info & VMX_EPT_WRITE,
+    };
+    if (!emul_mov(vcpu, vmread_sure(VMCS_GUEST_CR3), mem))
         return FAST_NOT;
-    note_exit(vcpu, this_cpu(), EXIT_MEM, exit->raw.reason, exit->raw.info1);
-    vmwrite(VMCS_GUEST_RIP, vcpu->rip + vcpu->insn_len);
+    note_exit(vcpu, EXIT_MEM, rdtsc(), vcpu->rip, VMX_REASON_EPT_VIOLATION, info);
+    vmwrite_sure(VMCS_GUEST_RIP, vcpu->rip + vcpu->insn_len);
     return go_on(vcpu);
 }
 
-static NOINLINE enum fast_result instruction(struct vcpu *vcpu, struct vm_exit *exit,
-                                             uint32_t reason)
+static NOINLINE enum fast_result instruction(struct vcpu *vcpu, uint64_t reason)
 {
-    uint64_t rip = vmread(VMCS_GUEST_RIP);
-    uint64_t next = rip + vmread32(VMCS_EXIT_INSN_LEN);
+    uint64_t kind = kinds[reason];
+    uint64_t rip = vmread_sure(VMCS_GUEST_RIP);
+    uint64_t next = rip + vmread_sure(VMCS_EXIT_INSN_LEN);
     uint64_t info = 0;
 
-    if (is_special(rip, next))
+    if (is_special(next))
         return FAST_NOT;
     if (reason == VMX_REASON_IO) {
-        info = vmread(VMCS_EXIT_QUALIFICATION);
-        exit->io = vmx_decode_io(info);
-        if (exit->io.string)
+        info = vmread_sure(VMCS_EXIT_QUALIFICATION);
+        vcpu->exit.io = vmx_decode_io(info);
+        if (vcpu->exit.io.string)
             return FAST_NOT;
     }
-    exit->kind = kinds[reason];
     vcpu->rip = rip;
-    vmwrite(VMCS_GUEST_RIP, next);
-    note_exit(vcpu, this_cpu(), kinds[reason], reason, info);
-    if (exit_dispatch(vcpu, exit) != ACTION_ADVANCE)
-        vmwrite(VMCS_GUEST_RIP, vcpu->rip);
+    vmwrite_sure(VMCS_GUEST_RIP, next);
+    note_exit(vcpu, kind, rdtsc(), rip, reason, info);
+    if (unlikely(exit_handlers[kind](vcpu, &vcpu->exit) != ACTION_ADVANCE)) {
+        vmwrite_sure(VMCS_GUEST_RIP, vcpu->rip);
+        return deliver_fault(vcpu, go_on(vcpu));
+    }
     return go_on(vcpu);
 }
 
 /* After every exit, with interrupts off; called by enter.asm. */
-enum fast_result vmx_fast_exit(struct vcpu *vcpu, struct vm_exit *exit)
+enum fast_result vmx_fast_exit(struct vcpu *vcpu)
 {
-    uint32_t reason = vmread32(VMCS_EXIT_REASON);
+    uint64_t reason = vmread_sure(VMCS_EXIT_REASON);
 
     to_vmx(vcpu)->event_queued = false;
     if (!vcpu->fast)
         return FAST_NOT;
     if (reason < ARRAY_SIZE(kinds) && kinds[reason])
-        return instruction(vcpu, exit, reason);
-    return reason == VMX_REASON_EPT_VIOLATION ? device_memory(vcpu, exit) : FAST_NOT;
+        return instruction(vcpu, reason);
+    return reason == VMX_REASON_EPT_VIOLATION ? device_memory(vcpu) : FAST_NOT;
 }

@@ -111,6 +111,23 @@ static inline void vmwrite(enum vmcs_natural field, uint64_t value)
     vmwrite_raw(field, value);
 }
 
+/*
+ * The same for fields that every CPU has, where a VMCS is certainly current: on the short path of
+ * an exit, and behind a VMREAD that was looked at.
+ */
+static inline uint64_t vmread_sure(uint64_t field)
+{
+    uint64_t value;
+
+    __asm__ volatile("vmread %1, %0" : "=r"(value) : "r"(field) : "cc", "memory");
+    return value;
+}
+
+static inline void vmwrite_sure(uint64_t field, uint64_t value)
+{
+    __asm__ volatile("vmwrite %0, %1" ::"r"(value), "r"(field) : "cc", "memory");
+}
+
 /* Types and operands that the CPU offers (caps.c), so these do not fail. */
 static inline void invept(uint64_t type, uint64_t eptp)
 {

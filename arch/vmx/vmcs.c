@@ -326,9 +326,9 @@ void vmx_set_reg(struct vcpu *vcpu, enum vcpu_reg reg, uint64_t value)
 unsigned int vmx_mode(const struct vcpu *vcpu)
 {
     uint32_t cs = vmread32(VMCS_GUEST_CS_AR);
-    unsigned int mode = SEG_ATTR_DPL(vmread32(VMCS_GUEST_SS_AR));
+    unsigned int mode = SEG_ATTR_DPL(vmread_sure(VMCS_GUEST_SS_AR));
 
-    if (vmread64(VMCS_GUEST_EFER) & EFER_LMA)
+    if (vmread_sure(VMCS_GUEST_EFER) & EFER_LMA)
         mode |= cs & SEG_ATTR_L ? MODE_LONG | MODE_CODE64 : MODE_LONG;
     if ((cs & SEG_ATTR_DB) && !(mode & MODE_CODE64))
         mode |= MODE_CODE32;

@@ -299,8 +299,8 @@ static bool enter(struct vcpu *vcpu, struct vm_exit *exit)
     if (unlikely(vmx->flush_vpid))
         drop_first_level(vmx);
     vmwrite(VMCS_GUEST_RIP, vcpu->rip);
-    result = speculation_measures ? vmx_enter_guarded(vcpu, vmx->launched, exit)
-                                  : vmx_enter(vcpu, vmx->launched, exit);
+    result = speculation_measures ? vmx_enter_guarded(vcpu, vmx->launched)
+                                  : vmx_enter(vcpu, vmx->launched);
     if (unlikely(result == VMX_REFUSED)) {
         describe_refusal(exit);
         return true;

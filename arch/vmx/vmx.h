@@ -104,7 +104,6 @@ static inline struct exit_io vmx_decode_io(uint64_t qualification)
         .size = (uint8_t)(BITS(qualification, 2, 0) + 1),
         .in = BITS(qualification, 3, 3),
         .string = BITS(qualification, 4, 4),
-        .rep = BITS(qualification, 5, 5),
         .port = (uint16_t)BITS(qualification, 31, 16),
     };
 }
@@ -125,12 +124,12 @@ void vmx_mend_delivery(struct vcpu *vcpu);
 extern struct slat_format ept_format;
 
 /* fast.c */
-enum fast_result vmx_fast_exit(struct vcpu *vcpu, struct vm_exit *exit);
+enum fast_result vmx_fast_exit(struct vcpu *vcpu);
 
 /* enter.asm: what the short path said of an exit, or that the CPU refused to try; without the
  * measures against speculation, and with them.  The labels are where exits arrive. */
 #define VMX_REFUSED (FAST_AGAIN + 1)
-unsigned int vmx_enter(struct vcpu *vcpu, bool launched, struct vm_exit *exit);
-unsigned int vmx_enter_guarded(struct vcpu *vcpu, bool launched, struct vm_exit *exit);
+unsigned int vmx_enter(struct vcpu *vcpu, bool launched);
+unsigned int vmx_enter_guarded(struct vcpu *vcpu, bool launched);
 void vmx_exit_landing(void);
 void vmx_exit_landing_guarded(void);

@@ -59,10 +59,10 @@ enum { CPU_IN_GUEST = 1, CPU_ASLEEP = 2 };
 struct cpu_shared {
     union {
         struct {
-            uint32_t work; /* bits of hv's own; set before a kick, taken with cpu_take_work() */
             uint32_t away; /* CPU_IN_GUEST or CPU_ASLEEP: a kick is needed; see cpu_away_begin() */
+            uint32_t work; /* bits of hv's own; set before a kick, taken with cpu_take_work() */
         };
-        uint64_t work_and_away; /* for one look at both */
+        uint64_t away_and_work; /* for one look at both */
     };
     uint32_t online;  /* 1 once the CPU takes part */
     uint32_t stopped; /* 1 once it has stopped for a panic */
@@ -198,8 +198,7 @@ static inline void cpu_away_end(struct cpu *cpu)
 /* Entered the guest, and neither work nor a kick has come since? */
 static inline bool cpu_is_undisturbed(const struct cpu *cpu)
 {
-    return __atomic_load_n(&cpu->shared.work_and_away, __ATOMIC_RELAXED) == (uint64_t)CPU_IN_GUEST
-                                                                                << 32;
+    return __atomic_load_n(&cpu->shared.away_and_work, __ATOMIC_RELAXED) == CPU_IN_GUEST;
 }
 
 /* Until there is work or any interrupt; not at all if there is work already. */

@@ -50,6 +50,11 @@ static const struct {
     {{0x66, 0x0f, 0x22, 0xc0}, 4, "66 MOV CR0, RAX"},
     {{0x48, 0x0f, 0x20, 0xc0}, 4, "REX.W MOV RAX, CR0"},
     {{0x44, 0x0f, 0x22, 0xc0}, 4, "MOV CR8, RAX"},
+    {{0x0f, 0x22, 0xe0}, 3, "MOV CR4, RAX"},
+    {{0x0f, 0x22, 0x20}, 3, "MOV CR4, RAX with another MOD"},
+    {{0x41, 0x0f, 0x22, 0xe0}, 4, "MOV CR4, R8"},
+    {{0x48, 0x0f, 0x22, 0xe0}, 4, "REX.W MOV CR4, RAX"},
+    {{0x66, 0x41, 0x0f, 0x22, 0xe0}, 5, "66 MOV CR4, R8"},
 };
 
 static void check_prefixes(void)
@@ -61,6 +66,8 @@ static void check_prefixes(void)
         frame.rcx = opcode == 0x30 ? MSR_TSC_ADJUST : MSR_PAT;
         frame.rdx = opcode == 0x30 ? 0 : 0x3ff;
         frame.rax = opcode != 0xc0 || prefixed[i].bytes[0] == 0x44 ? 0 : read_cr0();
+        if ((opcode | 0xc0) == 0xe0)
+            frame.rax = frame.r8 = read_cr4();
         run(&frame);
         check(trap.vector == VEC_END && trap.rip == (uint64_t)area + prefixed[i].size + 2,
               "%s is one instruction of %u bytes", prefixed[i].name, prefixed[i].size);
@@ -89,7 +96,7 @@ static void check_too_long(void)
 /* ---- Across pages -----------------------------------------------------------------------------
  */
 
-static void check_crossing(const char *bytes, unsigned int size, const char *name)
+static void check_crossing(const char *bytes, unsigned int size, uint64_t rax, const char *name)
 {
     uint8_t *second = area + PAGE_SIZE, *begin = second - size + 1;
     struct frame frame = place(begin, (const uint8_t *)bytes, size);
@@ -105,7 +112,7 @@ static void check_crossing(const char *bytes, unsigned int size, const char *nam
           name);
     page_set((uint64_t)second, entry);
     frame.rdx = 0x3ff;
-    frame.rax = read_cr0();
+    frame.rax = rax;
     run(&frame);
     check(trap.vector == VEC_END && trap.rip == (uint64_t)second + 3,
           "with the page mapped it is executed");
@@ -210,10 +217,11 @@ void exits_fetch(void)
 {
     check_prefixes();
     check_too_long();
-    check_crossing("\x0f\xa2", 2, "CPUID");
-    check_crossing("\x0f\x32", 2, "RDMSR");
-    check_crossing("\x66\xed", 2, "IN AX, DX");
-    check_crossing("\x0f\x22\xc0", 3, "MOV CR0, RAX");
+    check_crossing("\x0f\xa2", 2, 0, "CPUID");
+    check_crossing("\x0f\x32", 2, 0, "RDMSR");
+    check_crossing("\x66\xed", 2, 0, "IN AX, DX");
+    check_crossing("\x0f\x22\xc0", 3, read_cr0(), "MOV CR0, RAX");
+    check_crossing("\x0f\x22\xe0", 3, read_cr4(), "MOV CR4, RAX");
     check_replaced();
     check_compatibility();
     check_hypercall_32();

@@ -24,14 +24,13 @@ uint32_t kvm_features(void)
 
 /* ---- MSRs ----------------------------------------------------------------------------------- */
 
-bool kvm_read_msr(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+uint64_t kvm_read_msr(const struct vcpu *vcpu, uint32_t msr)
 {
     const struct pv_vcpu *pv = &vcpu->pv;
 
-    *value = msr == MSR_KVM_STEAL_TIME  ? pv->steal_time
-             : msr == MSR_KVM_PV_EOI_EN ? pv->eoi
-                                        : pv->poll_control;
-    return true;
+    if (msr == MSR_KVM_STEAL_TIME)
+        return pv->steal_time;
+    return msr == MSR_KVM_PV_EOI_EN ? pv->eoi : pv->poll_control;
 }
 
 /* A vCPU that halts is never waited for, whatever the guest says. */

@@ -82,10 +82,9 @@ static bool write_wall_clock(struct vcpu *vcpu, uint64_t gpa)
     return guest_mem_write(vcpu->vm, GPA(gpa), &clock, sizeof(clock)) == 0;
 }
 
-bool kvm_clock_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+uint64_t kvm_clock_read(const struct vcpu *vcpu, uint32_t msr)
 {
-    *value = msr == MSR_KVM_SYSTEM_TIME_NEW ? vcpu->kvm_system_time : 0;
-    return true;
+    return msr == MSR_KVM_SYSTEM_TIME_NEW ? vcpu->kvm_system_time : 0;
 }
 
 bool kvm_clock_write(struct vcpu *vcpu, uint32_t msr, uint64_t value)

@@ -12,7 +12,7 @@ struct vcpu;
 void kvm_clock_scale(uint64_t tsc_hz, uint32_t *mul, int8_t *shift);
 
 /* MSR_KVM_WALL_CLOCK_NEW and MSR_KVM_SYSTEM_TIME_NEW.  False: #GP. */
-bool kvm_clock_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
+uint64_t kvm_clock_read(const struct vcpu *vcpu, uint32_t msr);
 bool kvm_clock_write(struct vcpu *vcpu, uint32_t msr, uint64_t value);
 
 /* The guest's TSC or its clock has jumped (a write of TSC, a pause): tell it anew. */

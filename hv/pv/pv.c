@@ -9,10 +9,11 @@ void pv_reset(struct vcpu *vcpu)
     vcpu->pv = (struct pv_vcpu){.poll_control = KVM_POLL_ENABLE};
 }
 
-/* 32-bit code gives 32 bits.  The upper halves are its own no more: what becomes of them there is
- * undefined. */
-static void cut_registers(uint64_t *r)
+/* The upper halves are its own no more: what becomes of them there is undefined. */
+void pv_cut_registers(struct vcpu *vcpu)
 {
+    uint64_t *r = vcpu->gprs.r;
+
     r[GPR_RAX] = (uint32_t)r[GPR_RAX];
     r[GPR_RBX] = (uint32_t)r[GPR_RBX];
     r[GPR_RCX] = (uint32_t)r[GPR_RCX];
@@ -20,13 +21,11 @@ static void cut_registers(uint64_t *r)
     r[GPR_RSI] = (uint32_t)r[GPR_RSI];
 }
 
-int64_t pv_call(struct vcpu *vcpu, bool is_64bit)
+int64_t pv_call(struct vcpu *vcpu)
 {
-    uint64_t *r = vcpu->gprs.r;
+    uint64_t number = vcpu->gprs.r[GPR_RAX];
 
-    if (unlikely(!is_64bit))
-        cut_registers(r);
-    if (r[GPR_RAX] >= MICA_CALL_FIRST)
-        return mica_call(vcpu, r[GPR_RAX] - MICA_CALL_FIRST);
-    return kvm_call(vcpu, r[GPR_RAX]);
+    if (number >= MICA_CALL_FIRST)
+        return mica_call(vcpu, number - MICA_CALL_FIRST);
+    return kvm_call(vcpu, number);
 }

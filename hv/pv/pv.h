@@ -13,16 +13,17 @@
 
 /* After RESET and INIT: no address that the guest named before is used any more. */
 void pv_reset(struct vcpu *vcpu);
-/* The call whose number is in RAX, from CPL 0 and 64-bit code or not; returns what goes there.
- * Arguments are in RBX, RCX, RDX and RSI. */
-int64_t pv_call(struct vcpu *vcpu, bool is_64bit);
+/* The call whose number is in RAX, from CPL 0; returns what goes there.  Arguments are in RBX, RCX,
+ * RDX and RSI; those of a caller outside 64-bit code are to be cut before. */
+int64_t pv_call(struct vcpu *vcpu);
+void pv_cut_registers(struct vcpu *vcpu);
 
 /* ---- kvm.c ---------------------------------------------------------------------------------- */
 
 /* The bits of KVM_CPUID_FEATURES that stand for what works. */
 uint32_t kvm_features(void);
 /* MSR_KVM_STEAL_TIME to MSR_KVM_POLL_CONTROL.  False: #GP. */
-bool kvm_read_msr(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
+uint64_t kvm_read_msr(const struct vcpu *vcpu, uint32_t msr);
 bool kvm_write_msr(struct vcpu *vcpu, uint32_t msr, uint64_t value);
 int64_t kvm_call(struct vcpu *vcpu, uint64_t number);
 

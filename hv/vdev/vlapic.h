@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include "arch/x86/msr.h"
 #include "hv/vdev/apic_message.h"
 #include "hv/vdev/vdev.h"
 
@@ -95,6 +96,12 @@ int vlapic_pending(const struct vlapic *vlapic);
 /* The vCPU takes the vector that vlapic_pending() has just returned. */
 void vlapic_accept(struct vlapic *vlapic, uint8_t vector);
 void vlapic_eoi(struct vlapic *vlapic);
+/* Does an EOI end anything? */
+static inline bool vlapic_is_serving(const struct vlapic *vlapic)
+{
+    return vlapic->depth != 0;
+}
+
 /* May the next EOI be noticed later?  It ends an edge-triggered interrupt, and none waits for it.
  * Not where it takes no exit anyway, because the APIC is lent. */
 bool vlapic_eoi_can_wait(const struct vlapic *vlapic);
@@ -123,6 +130,11 @@ bool vlapic_matches(const struct vlapic *vlapic, const struct apic_message *mess
  */
 struct vlapic *vlapic_arbitrate(struct vlapic *const vlapics[], unsigned int count,
                                 const struct apic_message *message, uint32_t *rotor);
+
+static inline bool vlapic_is_x2apic(const struct vlapic *vlapic)
+{
+    return (vlapic->base & APIC_BASE_X2APIC) != 0;
+}
 
 bool vlapic_enabled(const struct vlapic *vlapic); /* globally: CPUID.1:EDX.APIC follows it */
 bool vlapic_accepts_pic(const struct vlapic *vlapic);

@@ -14,11 +14,6 @@ static inline uint64_t vlapic_mode(const struct vlapic *vlapic)
     return __atomic_load_n(&vlapic->base, __ATOMIC_RELAXED) & VLAPIC_MODES;
 }
 
-static inline bool vlapic_is_x2apic(const struct vlapic *vlapic)
-{
-    return (vlapic->base & APIC_BASE_X2APIC) != 0;
-}
-
 /* The register's first 32 bits in the page. */
 static inline uint32_t *vlapic_at(const struct vlapic *vlapic, unsigned int reg)
 {

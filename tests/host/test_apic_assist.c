@@ -20,7 +20,7 @@ static void write_msr(uint32_t msr, uint64_t value)
 {
     vcpu->gprs.r[GPR_RCX] = msr;
     vcpu_set_edx_eax(vcpu, value);
-    emul_wrmsr(vcpu);
+    emul_wrmsr(vcpu, NULL);
 }
 
 static void start(bool available)
@@ -121,10 +121,10 @@ static void test_exits(void)
     start(true);
     vcpu->check_events = false;
     vcpu->lapic.page[APIC_SELF_IPI * 4] = 3;
-    CHECK(exit_dispatch(vcpu, &exit) == ACTION_RESUME && vcpu->lapic.esr_latch != 0,
+    CHECK(exit_handlers[exit.kind](vcpu, &exit) == ACTION_RESUME && vcpu->lapic.esr_latch != 0,
           "SELF IPI with an illegal vector is an error; RIP is behind it already");
     exit = (struct vm_exit){.kind = EXIT_APIC_EOI, .apic.vector = 0x35};
-    CHECK(exit_dispatch(vcpu, &exit) == ACTION_RESUME, "and so it is at an EOI");
+    CHECK(exit_handlers[exit.kind](vcpu, &exit) == ACTION_RESUME, "and so it is at an EOI");
     stop();
 }
 

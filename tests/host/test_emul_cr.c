@@ -168,7 +168,7 @@ static bool xsetbv_at(uint64_t cr4, unsigned int cpl, uint64_t rcx, uint64_t val
     fake_set_cpl(cpl);
     vcpu->gprs.r[GPR_RCX] = rcx;
     vcpu_set_edx_eax(vcpu, value);
-    return emul_xsetbv(vcpu) == ACTION_ADVANCE && fake.xcr0_written == value &&
+    return emul_xsetbv(vcpu, NULL) == ACTION_ADVANCE && fake.xcr0_written == value &&
            vcpu->fpu.xcr0 == value;
 }
 

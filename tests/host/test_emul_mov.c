@@ -93,14 +93,19 @@ static struct vm_exit exit_of(const struct form *form)
         .mem = {.gpa = GPA(DEVICE + form->offset), .read = !form->write, .write = form->write}};
 }
 
+static bool move(const struct exit_mem *mem)
+{
+    return emul_mov(vcpu, backend->get_reg(vcpu, VCPU_CR3), mem);
+}
+
 static bool same_as_decoder(const struct form *form)
 {
     const struct vm_exit exit = exit_of(form);
     struct gprs gprs;
 
     start(CODE, form->bytes, form->length);
-    if (!emul_mov(vcpu, &exit.mem) || vcpu->insn_len != form->length ||
-        seen.offset != form->offset || seen.writes != form->write)
+    if (!move(&exit.mem) || vcpu->insn_len != form->length || seen.offset != form->offset ||
+        seen.writes != form->write)
         return false;
     gprs = vcpu->gprs;
     uint64_t value = seen.value;
@@ -117,7 +122,7 @@ static bool is_left(const struct form *form)
 
     start(CODE, form->bytes, form->length);
     before = vcpu->gprs;
-    return !emul_mov(vcpu, &exit.mem) && !seen.reads && !seen.writes &&
+    return !move(&exit.mem) && !seen.reads && !seen.writes &&
            memcmp(&before, &vcpu->gprs, sizeof(before)) == 0;
 }
 
@@ -140,22 +145,21 @@ static void test_places(void)
     exit.mem.gva = 0xffffffffd0000040ull;
     exit.mem.gva_valid = true;
     start(CODE, absolute.bytes, absolute.length);
-    CHECK(emul_mov(vcpu, &exit.mem) && vcpu->insn_len == 7 && seen.offset == 0x40,
+    CHECK(move(&exit.mem) && vcpu->insn_len == 7 && seen.offset == 0x40,
           "an absolute address is sign-extended");
     exit.mem.gva = 0xd0000040;
     start(CODE, absolute.bytes, absolute.length);
-    CHECK(!emul_mov(vcpu, &exit.mem), "and is compared where the CPU gives it");
+    CHECK(!move(&exit.mem), "and is compared where the CPU gives it");
     exit = exit_of(&relative);
     exit.mem.gpa = GPA(DEVICE + 0x3e + 2);
     start(CODE, relative.bytes, relative.length);
     vcpu->rip = CODE;
-    CHECK(!emul_mov(vcpu, &exit.mem), "an operand elsewhere in the page is not it");
+    CHECK(!move(&exit.mem), "an operand elsewhere in the page is not it");
     exit.mem.gpa = GPA(CODE + 10 + 0xcfffd034ull);
-    CHECK((exit.mem.gpa.value & 3) == 2 && !emul_mov(vcpu, &exit.mem), "nor a misaligned one");
+    CHECK((exit.mem.gpa.value & 3) == 2 && !move(&exit.mem), "nor a misaligned one");
     fake_code(CODE, (uint8_t[]){0xc7, 0x05, 0x36, 0xd0, 0xff, 0xcf, 7, 0, 0, 0}, 10);
     exit.mem.gpa = GPA(CODE + 10 + 0xcfffd036ull);
-    CHECK(emul_mov(vcpu, &exit.mem) && seen.offset == 0x40 && seen.value == 7 &&
-              vcpu->insn_len == 10,
+    CHECK(move(&exit.mem) && seen.offset == 0x40 && seen.value == 7 && vcpu->insn_len == 10,
           "one that is relative to RIP counts from behind the immediate");
 }
 
@@ -165,22 +169,19 @@ static void test_refusals(void)
     struct vm_exit exit = exit_of(&form);
 
     start(0x3ff8, form.bytes, form.length);
-    CHECK(!emul_mov(vcpu, &exit.mem), "code at the end of a page is left to the decoder");
-    start(CODE, form.bytes, form.length);
-    fake_set_mode(32);
-    CHECK(!emul_mov(vcpu, &exit.mem), "and code of 32 bits");
+    CHECK(!move(&exit.mem), "code at the end of a page is left to the decoder");
     start(CODE, form.bytes, form.length);
     exit.mem.gpa = GPA(0x100);
-    CHECK(!emul_mov(vcpu, &exit.mem), "and an exit on RAM");
+    CHECK(!move(&exit.mem), "and an exit on RAM");
     exit = exit_of(&form);
     exit.mem.fetch = true;
-    CHECK(!emul_mov(vcpu, &exit.mem), "and a fetch");
+    CHECK(!move(&exit.mem), "and a fetch");
     exit = exit_of(&form);
     exit.mem.in_page_walk = true;
-    CHECK(!emul_mov(vcpu, &exit.mem), "and a walk of the guest's tables");
+    CHECK(!move(&exit.mem), "and a walk of the guest's tables");
     fake_poke64(0x1000, 0);
     exit = exit_of(&form);
-    CHECK(!emul_mov(vcpu, &exit.mem), "and code whose page is gone");
+    CHECK(!move(&exit.mem), "and code whose page is gone");
 }
 
 int main(void)

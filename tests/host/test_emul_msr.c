@@ -19,7 +19,7 @@ static bool rd(uint32_t msr, uint64_t *value)
 {
     vcpu->exception.type = EVENT_NONE;
     vcpu->gprs.r[GPR_RCX] = msr | 0xabcd00000000ull; /* ECX counts */
-    if (emul_rdmsr(vcpu) != ACTION_ADVANCE)
+    if (emul_rdmsr(vcpu, NULL) != ACTION_ADVANCE)
         return false;
     *value = vcpu_edx_eax(vcpu);
     return !vcpu->exception.type;
@@ -31,7 +31,7 @@ static bool wr(uint32_t msr, uint64_t value)
     vcpu->gprs.r[GPR_RCX] = msr;
     vcpu_set_edx_eax(vcpu, value);
     vcpu->gprs.r[GPR_RAX] |= 0x5555ull << 32; /* EAX counts */
-    return emul_wrmsr(vcpu) == ACTION_ADVANCE;
+    return emul_wrmsr(vcpu, NULL) == ACTION_ADVANCE;
 }
 
 static uint64_t get(uint32_t msr)

@@ -307,8 +307,20 @@ static void test_reset(void)
     CHECK(fake.hardware_dr[2] == 0 && vcpu->dr[2] == 0, "and so are the debug registers");
 }
 
+static void test_kinds(void)
+{
+    bool handled = true, named = true;
+
+    for (unsigned int kind = 0; kind < EXIT_KIND_COUNT; kind++) {
+        handled &= exit_handlers[kind] != NULL;
+        named &= strcmp(exit_kind_name(kind), "?") != 0;
+    }
+    CHECK(handled && named, "every kind of exit has a handler and a name");
+}
+
 static void all(void)
 {
+    test_kinds();
     test_double_fault();
     test_order();
     test_windows();

@@ -49,7 +49,7 @@ static uint64_t call(uint64_t number, uint64_t a0, uint64_t a1, uint64_t a2, uin
     r[GPR_RCX] = a1;
     r[GPR_RDX] = a2;
     r[GPR_RSI] = a3;
-    emul_hypercall(vcpu);
+    emul_hypercall(vcpu, NULL);
     return r[GPR_RAX];
 }
 
@@ -58,14 +58,14 @@ static bool wr(struct vcpu *on, uint32_t msr, uint64_t value)
     on->exception.type = EVENT_NONE;
     on->gprs.r[GPR_RCX] = msr;
     vcpu_set_edx_eax(on, value);
-    return emul_wrmsr(on) == ACTION_ADVANCE;
+    return emul_wrmsr(on, NULL) == ACTION_ADVANCE;
 }
 
 static uint64_t rd(struct vcpu *on, uint32_t msr)
 {
     on->gprs.r[GPR_RCX] = msr;
     vcpu_set_edx_eax(on, 0);
-    emul_rdmsr(on);
+    emul_rdmsr(on, NULL);
     return vcpu_edx_eax(on);
 }
 
