@@ -119,8 +119,7 @@ static void test_refusals(struct vcpu *vcpu)
           "a page that crosses the end of RAM is refused");
     CHECK(!kvm_clock_write(vcpu, MSR_KVM_SYSTEM_TIME_NEW, ~0ull << 2 | 1), "and one that wraps");
     CHECK(!kvm_clock_write(vcpu, MSR_KVM_SYSTEM_TIME_NEW, 3), "and one that is not aligned");
-    CHECK(kvm_clock_read(vcpu, MSR_KVM_SYSTEM_TIME_NEW) == 1,
-          "a refused write changes nothing");
+    CHECK(kvm_clock_read(vcpu, MSR_KVM_SYSTEM_TIME_NEW) == 1, "a refused write changes nothing");
     CHECK(!kvm_clock_write(vcpu, MSR_KVM_WALL_CLOCK_NEW, 4090),
           "a wall clock past the end of RAM is refused");
     CHECK(kvm_clock_write(vcpu, MSR_KVM_SYSTEM_TIME_NEW, 0), "it can be switched off");
