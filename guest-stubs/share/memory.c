@@ -51,7 +51,7 @@ static void move(uint64_t address)
 
 static void ring(void)
 {
-    *reg(REG_DOORBELL) = !side << 16 | BELL;
+    *reg(REG_DOORBELL) = (side ? 0 : 1u << 16) | BELL;
 }
 
 static void take_bell(struct frame *frame)

@@ -147,9 +147,15 @@ static int64_t close(const struct caller *caller, struct event_port *port, uint6
 
 static int64_t status(const struct event_port *port)
 {
-    return port->state | (port->masked ? MICA_EVENT_MASKED : 0) |
-           (port->pending ? MICA_EVENT_PENDING : 0) |
-           (port->state == MICA_EVENT_CONNECTED ? port->port << 16 : 0);
+    uint32_t bits = port->state;
+
+    if (port->masked)
+        bits |= MICA_EVENT_MASKED;
+    if (port->pending)
+        bits |= MICA_EVENT_PENDING;
+    if (port->state == MICA_EVENT_CONNECTED)
+        bits |= (uint32_t)port->port << 16;
+    return bits;
 }
 
 /* ---- The calls ------------------------------------------------------------------------------ */
@@ -158,9 +164,9 @@ static int64_t use(const struct caller *caller, enum mica_call call, uint64_t nu
                    uint64_t argument)
 {
     static int64_t (*const uses[])(const struct caller *, struct event_port *, uint64_t) = {
-        [MICA_CALL_EVENT_NOTIFY - MICA_CALL_EVENT_NOTIFY] = notify,
-        [MICA_CALL_EVENT_MASK - MICA_CALL_EVENT_NOTIFY] = mask,
-        [MICA_CALL_EVENT_CLOSE - MICA_CALL_EVENT_NOTIFY] = close,
+        [MICA_CALL_EVENT_NOTIFY] = notify,
+        [MICA_CALL_EVENT_MASK] = mask,
+        [MICA_CALL_EVENT_CLOSE] = close,
     };
 
     if (number >= MICA_EVENT_PORTS)
@@ -169,7 +175,7 @@ static int64_t use(const struct caller *caller, enum mica_call call, uint64_t nu
         return status(own(caller, number));
     if (own(caller, number)->state == MICA_EVENT_FREE)
         return -MICA_ENOENT;
-    return uses[call - MICA_CALL_EVENT_NOTIFY](caller, own(caller, number), argument);
+    return uses[call](caller, own(caller, number), argument);
 }
 
 int64_t event_call(struct vcpu *vcpu, enum mica_call call)

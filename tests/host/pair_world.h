@@ -64,5 +64,5 @@ static inline int64_t world_call(unsigned int which, enum mica_call call, uint64
     vcpu->gprs.r[GPR_RAX] = MICA_CALL_FIRST + call;
     vcpu->gprs.r[GPR_RBX] = a;
     vcpu->gprs.r[GPR_RCX] = b;
-    return pv_call(vcpu, true);
+    return pv_call(vcpu);
 }
