@@ -7,7 +7,7 @@
 
 volatile struct queue queue, receive;
 volatile unsigned int queue_interrupts, other_interrupts;
-struct device rng, blk, console, vsock;
+struct device rng, blk, console, vsock, balloon;
 
 static void count_queue(struct frame *frame)
 {
@@ -42,6 +42,8 @@ void find_devices(void)
             console = (struct device){slot, bar, 1};
         if (*config(slot, 0) == ID_VSOCK)
             vsock = (struct device){slot, bar, 1};
+        if (*config(slot, 0) == ID_BALLOON)
+            balloon = (struct device){slot, bar, 0};
     }
     lapic_write(LAPIC_SVR, SVR_ENABLE | 0xff);
     trap_handlers[VEC_QUEUE] = count_queue;
