@@ -82,6 +82,11 @@ static void enable_queue(const struct device *device, unsigned int index,
 
 void start_device(const struct device *device)
 {
+    static const struct device *driven;
+
+    if (driven && driven != device) /* or it would look into the rings, when it has time */
+        BAR8(driven, C_STATUS) = 0;
+    driven = device;
     BAR8(device, C_STATUS) = 0;
     BAR8(device, C_STATUS) = 3;
     BAR32(device, C_DRIVER_SELECT) = 0;
