@@ -31,7 +31,7 @@ IMAGE_SRC += $(addprefix hv/,apic_assist.c backend.c board.c bus.c config.c conf
             console_mirror.c emul_cpuid.c emul_cr.c emul_exception.c emul_io.c emul_mem.c emul_mov.c emul_msr.c exit.c \
             guest_mem.c heap.c host.c insn.c insn_exec.c intr.c layout.c log.c loop.c main.c mem.c module.c pair.c \
             panic.c printf.c sched.c scrollback.c slat.c string.c symbols.c timer.c trace.c vcpu.c vm.c \
-            vm_boot.c vm_memory.c vm_table.c)
+            vm_boot.c vm_memory.c vm_pages.c vm_table.c)
 IMAGE_SRC += $(addprefix hv/load/,acpi.c elf.c flat.c linux.c load.c multiboot.c pvh.c)
 IMAGE_SRC += $(addprefix hv/vdev/,vcmos.c vcmos_date.c vfwcfg.c vi8042.c vioapic.c vlapic.c vlapic_page.c \
             vlapic_regs.c vlapic_timer.c vpic.c vpit.c vpm.c vtestdev.c vuart.c)
@@ -44,6 +44,7 @@ IMAGE_SRC += hv/vdev/virtio_net.c hv/board_net.c
 IMAGE_SRC += hv/vdev/virtio_console.c hv/board_console.c
 IMAGE_SRC += hv/vdev/virtio_vsock.c hv/board_vsock.c
 IMAGE_SRC += hv/vdev/ivshmem.c hv/board_share.c
+IMAGE_SRC += hv/vdev/virtio_balloon.c hv/board_balloon.c
 IMAGE_SRC += $(addprefix hv/pv/,event.c kvm.c kvm_clock.c kvm_eoi.c kvm_steal.c mica.c pv.c)
 IMAGE_SRC += $(addprefix hv/monitor/,commands_host.c commands_inspect.c commands_sched.c \
             commands_vm.c json.c line.c monitor.c top.c)
@@ -52,6 +53,7 @@ IMAGE_SRC += $(addprefix drivers/,efi_reset.asm acpi.c acpi_tables.c font.c fram
 
 # A guest is guest-stubs/NAME.c or guest-stubs/NAME/*, with guest-stubs/lib/* and STUB_SRC_NAME.
 STUB_LIB := $(wildcard guest-stubs/lib/*.c guest-stubs/lib/*.asm)
+STUB_SRC_balloon := guest-stubs/virtio/driver.c
 STUB_SRC_bench := guest-stubs/smp/trampoline.asm
 STUB_SRC_clock := guest-stubs/smp/cpus.c guest-stubs/smp/trampoline.asm
 STUB_SRC_share := guest-stubs/smp/cpus.c guest-stubs/smp/trampoline.asm
@@ -152,8 +154,8 @@ HOST_TESTS += bus
 HOST_SRC_bus := hv/bus.c
 # The core of hv/ over a fake backend.
 CORE_SRC := tests/host/fake_backend.c $(addprefix hv/,apic_assist.c vcpu.c intr.c exit.c guest_mem.c insn.c \
-            insn_exec.c bus.c timer.c heap.c layout.c trace.c printf.c) $(wildcard hv/emul_*.c hv/pv/*.c hv/vdev/*.c) arch/x86/cpuid.c \
-            arch/x86/speculation.c
+            insn_exec.c bus.c timer.c heap.c layout.c slat.c trace.c printf.c vm_pages.c) \
+            $(wildcard hv/emul_*.c hv/pv/*.c hv/vdev/*.c) arch/x86/cpuid.c arch/x86/speculation.c arch/svm/npt.c
 HOST_TESTS += apic_assist
 HOST_SRC_apic_assist := $(CORE_SRC)
 HOST_TESTS += intr
@@ -172,6 +174,8 @@ HOST_TESTS += emul_mov
 HOST_SRC_emul_mov := $(CORE_SRC)
 HOST_TESTS += guest_mem
 HOST_SRC_guest_mem := $(CORE_SRC)
+HOST_TESTS += vm_pages
+HOST_SRC_vm_pages := $(CORE_SRC)
 HOST_TESTS += emul_cr
 HOST_SRC_emul_cr := $(CORE_SRC)
 HOST_TESTS += speculation
@@ -196,17 +200,21 @@ HOST_TESTS += virtio_vsock
 HOST_SRC_virtio_vsock := $(VIRTIO_TALK_SRC)
 HOST_FUZZ += virtio_talk
 HOST_SRC_virtio_talk := $(VIRTIO_TALK_SRC)
-VIRTIO_SRC := $(VIRTIO_CORE) $(addprefix hv/vdev/,virtio_blk.c virtio_net.c virtio_rng.c vswitch.c)
+VIRTIO_SRC := $(VIRTIO_CORE) $(addprefix hv/vdev/,virtio_balloon.c virtio_blk.c virtio_net.c virtio_rng.c vswitch.c)
 HOST_TESTS += virtio
 HOST_SRC_virtio := $(VIRTIO_SRC)
 HOST_TESTS += virtio_dev
 HOST_SRC_virtio_dev := $(VIRTIO_SRC)
 HOST_TESTS += virtio_net
 HOST_SRC_virtio_net := $(VIRTIO_SRC)
+HOST_TESTS += virtio_balloon
+HOST_SRC_virtio_balloon := $(VIRTIO_SRC)
 HOST_TESTS += vswitch
 HOST_SRC_vswitch := hv/vdev/vswitch.c
 
 HOST_FUZZ += virtio
+HOST_FUZZ += balloon
+HOST_SRC_balloon := $(VIRTIO_SRC)
 HOST_FUZZ += event
 HOST_FUZZ += ivshmem
 HOST_FUZZ += guest_mem

@@ -6,8 +6,9 @@
 #include "hv/vm.h"
 
 static const struct board_device *const devices[] = {
-    [BOARD_RNG] = &board_rng,         [BOARD_BLK] = &board_blk,     [BOARD_NET] = &board_net,
-    [BOARD_CONSOLE] = &board_console, [BOARD_VSOCK] = &board_vsock,
+    [BOARD_RNG] = &board_rng,     [BOARD_BLK] = &board_blk,
+    [BOARD_NET] = &board_net,     [BOARD_CONSOLE] = &board_console,
+    [BOARD_VSOCK] = &board_vsock, [BOARD_BALLOON] = &board_balloon,
 };
 
 STATIC_ASSERT(ARRAY_SIZE(devices) == BOARD_DEVICE_COUNT, "a row for each");

@@ -10,6 +10,7 @@
 #include "hv/spinlock.h"
 #include "hv/vdev/ivshmem.h"
 #include "hv/vdev/virtio.h"
+#include "hv/vdev/virtio_balloon.h"
 #include "hv/vdev/virtio_blk.h"
 #include "hv/vdev/virtio_console.h"
 #include "hv/vdev/virtio_net.h"
@@ -26,6 +27,7 @@ enum board_device_id {
     BOARD_NET,
     BOARD_CONSOLE,
     BOARD_VSOCK,
+    BOARD_BALLOON,
     BOARD_DEVICE_COUNT
 };
 
@@ -39,7 +41,8 @@ struct board_device {
     bool (*setup)(struct vm *vm, struct virtio_setup *setup);
 };
 
-extern const struct board_device board_rng, board_blk, board_net, board_console, board_vsock;
+extern const struct board_device board_rng, board_blk, board_net, board_console, board_vsock,
+    board_balloon;
 
 /* Serialised by the VM's lock, but for what is serialised by a device's. */
 struct board_pci {
@@ -62,6 +65,9 @@ struct board_pci {
 
     struct ivshmem share;
     uint64_t share_gpa; /* where its memory is mapped; 0: nowhere */
+
+    struct virtio_balloon balloon;
+    struct virtio_balloon_config balloon_config; /* at each start: what was asked for last */
 };
 
 /* 0, or -ENOMEM; board_pci_destroy() is right in both cases. */
@@ -71,6 +77,8 @@ void board_pci_destroy(struct vm *vm);
 void board_pci_reset(struct vm *vm, const struct vpci_ops *ops, const struct vtimer *timer);
 /* The VM has ended: its devices touch no memory any more, whatever others send them. */
 void board_pci_off(struct vm *vm);
+/* So many pages shall be in the balloon, where there is one.  Takes the VM's lock. */
+void board_ask_balloon(struct vm *vm, uint32_t pages);
 /* Goes on with requests that were too many for one exit, and with what stood still. */
 void board_pci_work(struct vm *vm);
 /* What is typed, for the virtio console: how much of it was taken.  With the VM's lock held. */

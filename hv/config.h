@@ -80,6 +80,8 @@ struct guest_config {
     bool console;
     uint8_t input; /* enum guest_input */
     bool testdev;
+    bool balloon;
+    bool overcommit; /* and a balloon */
     bool fast;
     bool apicv;
     bool autostart;

@@ -15,6 +15,7 @@
 #include "hv/string.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
+#include "hv/vm_pages.h"
 
 #define REP_LIMIT 64
 
@@ -323,9 +324,8 @@ enum exit_action emul_mem(struct vcpu *vcpu, const struct vm_exit *exit)
     struct insn insn;
     int error;
 
-    /* RAM is mapped whole: an exit on it is one that another CPU's mapping has overtaken. */
     if (guest_mem_is_ram(vcpu->vm, exit->mem.gpa))
-        return ACTION_RESUME;
+        return vm_pages_touched(vcpu, exit->mem.gpa);
     if (exit->mem.fetch)
         return stop_unsupported(vcpu, exit, "execution");
     if (exit->mem.in_page_walk)

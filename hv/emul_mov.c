@@ -106,7 +106,7 @@ bool emul_mov(struct vcpu *vcpu, uint64_t cr3, const struct exit_mem *mem)
         return false;
     if (mem->gpa.value - LAYOUT_LAPIC_BASE >= LAYOUT_LAPIC_SIZE &&
         guest_mem_is_ram(vcpu->vm, mem->gpa))
-        return false; /* another CPU's mapping has overtaken the exit */
+        return false; /* its page was absent */
     vcpu->insn_len = (uint8_t)mov.length;
     if (mov.opcode == MOV_LOAD)
         r[mov.reg] =

@@ -138,6 +138,7 @@ enum exit_action {
                      */
     ACTION_ADVANCE, /* the instruction is done: go on behind it */
     ACTION_BLOCK,   /* as ADVANCE, and wait until something wakes the vCPU */
+    ACTION_WAIT,    /* as RESUME, when the page is there that vm_pages_touched() has asked for */
     ACTION_STOP,    /* the VM has ended or the vCPU has to leave the CPU; vm_stop() was called */
 };
 

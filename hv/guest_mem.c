@@ -10,10 +10,12 @@
 #include "hv/string.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
+#include "hv/vm_pages.h"
 
 /* ---- Guest-physical ------------------------------------------------------------------------- */
 
-/* The host's view of [gpa, gpa + size), which must lie in one slot of RAM; else a null pointer. */
+/* The host's view of [gpa, gpa + size), which must lie in one slot of RAM, or of an overcommitted
+ * VM in one page; else a null pointer. */
 static void *ram_at(const struct vm *vm, uint64_t gpa, uint64_t size)
 {
     for (unsigned int i = 0; i < vm->slot_count; i++) {
@@ -23,10 +25,10 @@ static void *ram_at(const struct vm *vm, uint64_t gpa, uint64_t size)
         if (offset < slot->size && size <= slot->size - offset)
             return phys_to_virt(HPA(slot->hpa.value + offset));
     }
-    return NULL;
+    return vm->paged_count ? vm_pages_at(vm, gpa, size) : NULL;
 }
 
-/* The part of a range that lies in one slot. */
+/* The part of a range that ram_at() shows in one piece. */
 static uint64_t piece_at(const struct vm *vm, uint64_t gpa, uint64_t size)
 {
     for (unsigned int i = 0; i < vm->slot_count; i++) {
@@ -35,7 +37,8 @@ static uint64_t piece_at(const struct vm *vm, uint64_t gpa, uint64_t size)
         if (offset < vm->slots[i].size)
             return MIN(size, vm->slots[i].size - offset);
     }
-    return 0;
+    size = MIN(size, PAGE_SIZE - (gpa & PAGE_MASK));
+    return ram_at(vm, gpa, size) ? size : 0;
 }
 
 static bool all_ram(const struct vm *vm, uint64_t gpa, uint64_t size)
@@ -60,7 +63,7 @@ const void *guest_mem_look(struct vm *vm, gpa_t gpa, uint64_t size)
 
 bool guest_mem_is_ram(struct vm *vm, gpa_t gpa)
 {
-    return ram_at(vm, gpa.value, 1) != NULL;
+    return vm->paged_count ? vm_pages_have(vm, gpa) : ram_at(vm, gpa.value, 1) != NULL;
 }
 
 uint8_t guest_mem_exchange(struct vm *vm, gpa_t gpa, uint8_t value)
@@ -83,7 +86,10 @@ int guest_mem_read(struct vm *vm, gpa_t gpa, void *to, uint64_t size)
     while (size) {
         uint64_t piece = piece_at(vm, gpa.value, size);
 
-        memcpy(to, ram_at(vm, gpa.value, piece), piece);
+        from = ram_at(vm, gpa.value, piece);
+        if (!from) /* the page has gone meanwhile */
+            return -EFAULT;
+        memcpy(to, from, piece);
         to = (char *)to + piece;
         gpa.value += piece;
         size -= piece;
@@ -118,12 +124,15 @@ static int fill(struct vm *vm, gpa_t gpa, const void *from, uint64_t size)
         return -EFAULT;
     while (size) {
         uint64_t piece = piece_at(vm, gpa.value, size);
+        void *to = ram_at(vm, gpa.value, piece);
 
+        if (!to) /* the page has gone meanwhile */
+            return -EFAULT;
         if (from) {
-            memcpy(ram_at(vm, gpa.value, piece), from, piece);
+            memcpy(to, from, piece);
             from = (const char *)from + piece;
         } else {
-            memset(ram_at(vm, gpa.value, piece), 0, piece);
+            memset(to, 0, piece);
         }
         gpa.value += piece;
         size -= piece;

@@ -2,6 +2,8 @@
 /*
  * Guest memory, checked: by guest-physical address, and by guest-virtual one through the guest's
  * own tables.  What is read is copied once and then judged; nobody keeps a pointer across an exit.
+ * A page that an overcommitted VM has given back is no RAM here (vm_pages.h); should one go while
+ * it is copied, a part may have been.
  */
 #pragma once
 

@@ -134,6 +134,15 @@ struct slat_entry slat_lookup(const struct slat *slat, gpa_t gpa)
     }
 }
 
+hpa_t slat_translate(const struct slat *slat, gpa_t gpa)
+{
+    struct slat_entry entry = slat_lookup(slat, gpa);
+
+    if (!entry.present)
+        return HPA(0);
+    return HPA(slat->format->address(entry.value) | (gpa.value & (size_at(entry.level) - 1)));
+}
+
 /* The part of [gpa, gpa + size) from its beginning that one absent entry covers. */
 static uint64_t absent_at(const struct slat *slat, uint64_t gpa, uint64_t size)
 {

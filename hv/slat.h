@@ -62,3 +62,5 @@ void slat_init(struct slat *slat, const struct slat_format *format, hpa_t pages,
 int slat_map(struct slat *slat, gpa_t gpa, hpa_t hpa, uint64_t size, unsigned int flags);
 int slat_unmap(struct slat *slat, gpa_t gpa, uint64_t size);
 struct slat_entry slat_lookup(const struct slat *slat, gpa_t gpa);
+/* Where an address is mapped to; HPA(0): nowhere. */
+hpa_t slat_translate(const struct slat *slat, gpa_t gpa);

@@ -183,6 +183,7 @@ void vcpu_reset(struct vcpu *vcpu, bool init)
     reset_registers(vcpu);
     vcpu->exception.type = vcpu->requeued.type = EVENT_NONE;
     vcpu->nmi_pending = 0;
+    vcpu->absent_gpa = 0;
     pv_reset(vcpu);
     if (init)
         vlapic_signal_init(&vcpu->lapic);
@@ -390,6 +391,8 @@ static bool handle_requests(struct vcpu *vcpu)
         requests |= VCPU_REQ_EVENT;
     if ((requests & VCPU_REQ_EVENT) && vcpu->state == VCPU_HALTED && intr_wakes(vcpu))
         vcpu->state = VCPU_RUNNABLE;
+    if ((requests & VCPU_REQ_MEMORY) && vcpu->state == VCPU_WAIT_MEMORY)
+        vcpu->state = VCPU_RUNNABLE;
     if (requests & VCPU_REQ_EVENT)
         vcpu->check_events = true;
     return !(requests & VCPU_REQ_LEAVE);
@@ -412,6 +415,9 @@ static bool act(struct vcpu *vcpu, const struct vm_exit *exit)
         }
         vcpu->state = VCPU_HALTED;
         return true; /* the loop looks at requests once more, then at the state */
+    case ACTION_WAIT:
+        vcpu->state = VCPU_WAIT_MEMORY;
+        return true;
     case ACTION_STOP:
         return false;
     }

@@ -44,8 +44,9 @@ struct gprs {
 enum vcpu_state {
     VCPU_WAIT_SIPI, /* after INIT, not the boot CPU */
     VCPU_RUNNABLE,
-    VCPU_HALTED, /* HLT: until an interrupt, an NMI or a reset */
-    VCPU_DEAD,   /* its VM has ended */
+    VCPU_HALTED,      /* HLT: until an interrupt, an NMI or a reset */
+    VCPU_WAIT_MEMORY, /* for a page, whatever else comes: see vm_pages.h */
+    VCPU_DEAD,        /* its VM has ended */
 };
 
 /* Requests from anywhere, taken by the run loop before an entry. */
@@ -57,6 +58,7 @@ enum vcpu_state {
 #define VCPU_REQ_TIMER   0x40u  /* the local APIC's timer is due */
 #define VCPU_REQ_CLOCK   0x20u  /* tell the guest its clock anew */
 #define VCPU_REQ_DEVICES 0x80u  /* its devices have work left */
+#define VCPU_REQ_MEMORY  0x200u /* the page that it waits for is there */
 #define VCPU_REQ_FLUSH   0x100u /* leave the short path: see vm_memory_flush() */
 
 /* MSRs that are storage only, saved and restored with the vCPU. */
@@ -130,6 +132,7 @@ struct vcpu {
     const struct msr_policy *recent_policies[VCPU_RECENT_MSRS]; /* (c) what it does about them */
     struct cpuid_answer cpuid[VCPU_CPUID_CACHE];                /* (c) */
     struct sched_entity sched; /* under the queue lock of its home */
+    uint64_t absent_gpa;       /* (a) of the page that it waits for, plus 1; 0: none */
     bool held;                 /* (a) it must not run: see loop_hold() */
 };
 

@@ -16,6 +16,7 @@
 #include "hv/loop.h"
 #include "hv/vcpu.h"
 #include "hv/vm_boot.h"
+#include "hv/vm_pages.h"
 
 #include <stdarg.h>
 
@@ -280,10 +281,17 @@ static void restart_later(struct vm *vm)
     vm->restart_delay_ns = MIN(2 * vm->restart_delay_ns, RESTART_LAST_NS);
 }
 
-static void do_reset(struct vm *vm)
+/* Whose memory has been given to others waits until it is back. */
+static void start_again(struct vm *vm)
 {
     const char *why;
 
+    if (vm_start(vm, &why) == -ENOMEM)
+        restart_later(vm);
+}
+
+static void do_reset(struct vm *vm)
+{
     if (vm->config->on_reboot == GUEST_STOP) {
         end(vm, "stopped at its reset");
         return;
@@ -295,7 +303,7 @@ static void do_reset(struct vm *vm)
     }
     log_info("guest %s: reset", vm_name(vm));
     set_stopped(vm, VM_OFF);
-    vm_start(vm, &why);
+    start_again(vm);
 }
 
 static void do_crash(struct vm *vm)
@@ -309,7 +317,6 @@ static void do_due(struct vm *vm)
 {
     enum vm_due due = (enum vm_due)__atomic_load_n(&vm->due, __ATOMIC_ACQUIRE);
     char line[64];
-    const char *why;
 
     switch (due) {
     case DUE_NOTHING:
@@ -329,7 +336,7 @@ static void do_due(struct vm *vm)
         do_crash(vm);
         break;
     case DUE_START:
-        vm_start(vm, &why);
+        start_again(vm);
         break;
     }
     __atomic_store_n(&vm->due, DUE_NOTHING, __ATOMIC_RELEASE);
@@ -342,8 +349,10 @@ void vm_work(void)
 {
     struct vm *vm;
 
-    for (unsigned int i = 0; (vm = vm_by_index(i)) != NULL; i++)
+    for (unsigned int i = 0; (vm = vm_by_index(i)) != NULL; i++) {
         do_due(vm);
+        vm_pages_work(vm);
+    }
     if (ran_any && !vm_any_running() && vm_host_config()->when_done == WHEN_DONE_POWEROFF)
         hv_power_off();
 }

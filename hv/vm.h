@@ -80,9 +80,13 @@ struct vm {
     unsigned int run_count;
     struct mem_slot runs[VM_MAX_RUNS]; /* as allocated: what is given back */
     unsigned int slot_count;
-    struct mem_slot slots[VM_MAX_SLOTS];
-    unsigned int largest_slot; /* an index of slots */
-    void *backend;             /* the backend's part: permission maps */
+    unsigned int paged_count; /* instead, of an overcommitted one: its slots have no address, their
+                                 pages are where the tables say; see vm_pages.h */
+    struct mem_slot slots[VM_MAX_SLOTS + 1]; /* the last is empty */
+    unsigned int largest_slot;               /* an index of slots */
+    uint64_t absent_pages;                   /* given back to the machine */
+    bool waits_for_memory, waits_logged;     /* there is none for a page that is needed again */
+    void *backend;                           /* the backend's part: permission maps */
 
     unsigned int vcpu_count;
     struct vcpu *vcpus[VM_MAX_VCPUS];

@@ -100,15 +100,27 @@ static int load(struct vm *vm, struct load_entry *entry, struct load_error *erro
     return load_kernel(&target, &image, entry, error);
 }
 
+static int renew_memory(struct vm *vm, struct load_error *error)
+{
+    int status = vm_memory_renew(vm);
+
+    if (status)
+        str_format(error->reason, sizeof(error->reason),
+                   "there is no memory for the %llu KiB that it has given back",
+                   (unsigned long long)vm->absent_pages * 4);
+    return status;
+}
+
 int vm_boot_up(struct vm *vm)
 {
     struct load_error error = {"?"};
     struct load_entry entry;
     int status;
 
-    vm_memory_zero(vm);
+    status = renew_memory(vm, &error);
     pair_start(vm);
-    status = load(vm, &entry, &error);
+    if (!status)
+        status = load(vm, &entry, &error);
     if (status) {
         str_format(vm->ended, sizeof(vm->ended), "%s", error.reason);
         log_error("guest %s: %s", vm_name(vm), error.reason);
@@ -120,6 +132,7 @@ int vm_boot_up(struct vm *vm)
     set_entry(vm->vcpus[0], &entry);
     vcpu_unload(vm->vcpus[0]);
     vm->ran = true;
+    vm->waits_for_memory = vm->waits_logged = false;
     vm->ended[0] = 0;
     log_info("guest %s: %s, %s, %llu MiB", vm_name(vm), vm->config->kernel, entry.protocol,
              (unsigned long long)vm->config->memory >> 20);

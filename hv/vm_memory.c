@@ -12,6 +12,7 @@
 #include "hv/panic.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
+#include "hv/vm_pages.h"
 
 /* Where byte `offset` of the VM's memory is seen by the guest. */
 static uint64_t line_to_gpa(const struct vm *vm, uint64_t offset)
@@ -122,23 +123,32 @@ int vm_memory_create(struct vm *vm)
         return -ENOMEM;
     if (make_slots(vm) != 0)
         return -ENOSPC;
-    return map_memory(vm);
+    if (map_memory(vm) != 0)
+        return -ENOMEM;
+    if (vm->config->overcommit)
+        vm_pages_begin(vm);
+    return 0;
 }
 
 void vm_memory_free(struct vm *vm)
 {
+    if (vm->paged_count)
+        vm_pages_free(vm);
+    else
+        free_runs(vm);
     if (vm->slat_pool.value)
         mem_free(vm->slat_pool, vm->slat_pool_pages);
-    free_runs(vm);
 }
 
-/* Memory is as fresh as after a power cycle; at the first start it is so already. */
-void vm_memory_zero(struct vm *vm)
+int vm_memory_renew(struct vm *vm)
 {
-    if (!vm->ran)
-        return;
-    for (unsigned int i = 0; i < vm->slot_count; i++)
+    int error = vm_pages_fill(vm);
+
+    if (error || !vm->ran)
+        return error;
+    for (unsigned int i = 0; i < vm->slot_count + vm->paged_count; i++)
         guest_mem_zero(vm, vm->slots[i].gpa, vm->slots[i].size);
+    return 0;
 }
 
 void vm_memory_flush(struct vm *vm)

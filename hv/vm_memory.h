@@ -13,8 +13,9 @@ struct vm;
  * all the same. */
 int vm_memory_create(struct vm *vm);
 void vm_memory_free(struct vm *vm);
-/* As fresh as after a power cycle. */
-void vm_memory_zero(struct vm *vm);
+/* As fresh as after a power cycle: whole and zero.  At the first start it is so already.  0 or
+ * -ENOMEM. */
+int vm_memory_renew(struct vm *vm);
 /*
  * After mappings were taken away or narrowed, with what serialises that: each vCPU's next entry
  * starts without any translation of before.  Those that are in the guest leave it, but use the old

@@ -21,6 +21,7 @@
 #include "hv/string.h"
 #include "hv/vcpu.h"
 #include "hv/vm_memory.h"
+#include "hv/vm_pages.h"
 
 static struct config config;
 static struct vm *vms[VM_MAX]; /* in the order in which they were made */
@@ -200,6 +201,7 @@ static void free_parts(struct vm *vm)
         backend->vm_destroy(vm);
     pair_leave(vm);
     vm_memory_free(vm);
+    vm_pages_post(); /* others may wait for it */
     mem_free(virt_to_phys(vm), mem_pages(sizeof(*vm)));
 }
 

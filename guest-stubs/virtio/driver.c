@@ -7,7 +7,7 @@
 
 volatile struct queue queue, receive;
 volatile unsigned int queue_interrupts, other_interrupts;
-struct device rng, blk, console, vsock;
+struct device rng, blk, console, vsock, balloon;
 
 static void count_queue(struct frame *frame)
 {
@@ -42,6 +42,8 @@ void find_devices(void)
             console = (struct device){slot, bar, 1};
         if (*config(slot, 0) == ID_VSOCK)
             vsock = (struct device){slot, bar, 1};
+        if (*config(slot, 0) == ID_BALLOON)
+            balloon = (struct device){slot, bar, 0};
     }
     lapic_write(LAPIC_SVR, SVR_ENABLE | 0xff);
     trap_handlers[VEC_QUEUE] = count_queue;
@@ -80,6 +82,11 @@ static void enable_queue(const struct device *device, unsigned int index,
 
 void start_device(const struct device *device)
 {
+    static const struct device *driven;
+
+    if (driven && driven != device) /* or it would look into the rings, when it has time */
+        BAR8(driven, C_STATUS) = 0;
+    driven = device;
     BAR8(device, C_STATUS) = 0;
     BAR8(device, C_STATUS) = 3;
     BAR32(device, C_DRIVER_SELECT) = 0;

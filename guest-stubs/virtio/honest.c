@@ -59,6 +59,34 @@ static void check_rng(void)
     check(rng_request(first, 4096), "a page at once");
 }
 
+/* The registers of the BAR through configuration space, while it is off. */
+static void check_window(const struct device *device)
+{
+    unsigned int cap = *config(device->slot, 0x34) & 0xff;
+
+    while (cap && *config(device->slot, cap) >> 24 != 5)
+        cap = *config(device->slot, cap) >> 8 & 0xff;
+    if (!check(cap != 0, "there is a window in configuration space"))
+        return;
+    start_device(device);
+    *config(device->slot, 4) = 0;
+    *config(device->slot, cap + 4) = 0;
+    *config(device->slot, cap + 8) = C_DESC;
+    *config(device->slot, cap + 12) = 4;
+    check_equal(*config(device->slot, cap + 16), (uint32_t)(uint64_t)queue.desc,
+                "a register is read through it");
+    *config(device->slot, cap + 12) = ~0u;
+    *config(device->slot, cap + 16) = 0;
+    *config(device->slot, cap + 8) = ~0u;
+    *config(device->slot, cap + 12) = 1;
+    *config(device->slot, cap + 16) = 0;
+    check_equal(*config(device->slot, cap + 16), 0, "behind the BAR there is nothing");
+    *config(device->slot, cap + 8) = C_STATUS;
+    *config(device->slot, cap + 16) = 0;
+    check_equal(*config(device->slot, cap + 16), 0, "the device is reset through it");
+    set_up(device);
+}
+
 static bool is_filled(const uint8_t *bytes, uint32_t size, uint8_t with)
 {
     for (uint32_t i = 0; i < size; i++)
@@ -157,6 +185,7 @@ void check_honest(void)
     check_bus();
     check_bar(&rng);
     check_bar(&blk);
+    check_window(&rng);
     check_rng();
     check_blk();
     check_console();

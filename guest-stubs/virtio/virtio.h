@@ -14,6 +14,7 @@
 #define ID_BLK     0x10421af4u
 #define ID_CONSOLE 0x10431af4u
 #define ID_VSOCK   0x10531af4u
+#define ID_BALLOON 0x10451af4u
 #define VEC_QUEUE  0x60
 #define VEC_OTHER  0x61
 
@@ -83,7 +84,7 @@ struct device {
     unsigned int queue; /* the one that it is driven by */
 };
 
-extern struct device rng, blk, console, vsock;
+extern struct device rng, blk, console, vsock, balloon;
 
 #define BAR8(device, offset)  (*(volatile uint8_t *)((device)->bar + (offset)))
 #define BAR16(device, offset) (*(volatile uint16_t *)((device)->bar + (offset)))

@@ -80,9 +80,13 @@ static uint64_t guest_ram(void)
 {
     uint64_t sum = 0;
 
-    for (unsigned int i = 0; i < vm_count(); i++)
-        for (unsigned int slot = 0; slot < vm_by_index(i)->slot_count; slot++)
-            sum += vm_by_index(i)->slots[slot].size;
+    for (unsigned int i = 0; i < vm_count(); i++) {
+        const struct vm *vm = vm_by_index(i);
+
+        for (unsigned int slot = 0; slot < vm->slot_count + vm->paged_count; slot++)
+            sum += vm->slots[slot].size;
+        sum -= vm->absent_pages << PAGE_SHIFT;
+    }
     return sum;
 }
 
@@ -272,6 +276,8 @@ static void json_guest(const struct vm *vm)
     json_string("initrd", config->initrd);
     json_string("cmdline", config->cmdline);
     json_number("memory", config->memory);
+    json_number("given_back", vm->absent_pages << PAGE_SHIFT);
+    json_bool("waits_for_memory", vm->waits_for_memory);
     json_number("vcpus", vm->vcpu_count);
     json_number("apicv_vcpus", lent_apics(vm));
     json_number("clock_ns", vm_now_ns(vm));
@@ -298,10 +304,13 @@ static void info_guest(const struct vm *vm)
         console_print("  initrd   %s\n", config->initrd);
     if (config->cmdline[0])
         console_print("  cmdline  %s\n", config->cmdline);
-    console_print("  memory   %lu KiB\n", config->memory >> 10);
+    console_print("  memory   %lu KiB%s\n", config->memory >> 10,
+                  vm->waits_for_memory ? ", waits for more" : "");
     for (unsigned int i = 0; i < vm->slot_count; i++)
         console_print("           %016lx + %010lx at host-physical %016lx\n",
                       vm->slots[i].gpa.value, vm->slots[i].size, vm->slots[i].hpa.value);
+    if (vm->paged_count)
+        console_print("           %lu KiB of it given back\n", vm->absent_pages * 4);
     console_print("  vcpus    %u, the local apics of %u virtualized by the cpu%s\n", vm->vcpu_count,
                   lent_apics(vm), config->apicv ? "" : " (apicv = off)");
     console_print("  clock    %lu.%03lu s\n", ms / 1000, ms % 1000);
@@ -388,7 +397,7 @@ const struct command host_commands[] = {
      .guest = GUEST_OR_WORD, .min = 1, .max = 1},
     {"log", "[LEVEL]", "the last lines of the log, up to a level", log, log_words, .max = 1},
     {"pages", "", "check Mica's own page tables", pages, .max = 0},
-    {"json", "on|off", "answers for programs: list, info, stat, sched and errors", json,
+    {"json", "on|off", "answers for programs: list, info, balloon, stat, sched, errors", json,
      switch_words, .min = 1, .max = 1},
     {"poweroff", "", "turn the machine off", poweroff, .max = 0},
     {"reboot", "", "start the machine anew", reboot, .max = 0},

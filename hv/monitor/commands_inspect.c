@@ -25,10 +25,8 @@ static const char *const gpr_names[GPR_COUNT] = {"rax", "rcx", "rdx", "rbx", "rs
 static const char *const segment_names[SEG_COUNT] = {"es", "cs",   "ss", "ds",   "fs",
                                                      "gs", "ldtr", "tr", "gdtr", "idtr"};
 static const char *const vcpu_state_names[] = {
-    [VCPU_WAIT_SIPI] = "waits for SIPI",
-    [VCPU_RUNNABLE] = "runnable",
-    [VCPU_HALTED] = "halted",
-    [VCPU_DEAD] = "ended",
+    [VCPU_WAIT_SIPI] = "waits for SIPI",     [VCPU_RUNNABLE] = "runnable", [VCPU_HALTED] = "halted",
+    [VCPU_WAIT_MEMORY] = "waits for memory", [VCPU_DEAD] = "ended",
 };
 
 /* Control state in the order of printing; four a line would be too wide. */

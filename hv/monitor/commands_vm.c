@@ -3,7 +3,7 @@
 #include "hv/monitor/command.h"
 
 #include "hv/board.h"
-#include "hv/config.h"
+#include "hv/config_key.h"
 #include "hv/console.h"
 #include "hv/intr.h"
 #include "hv/layout.h"
@@ -24,6 +24,14 @@ static uint64_t exits_of(const struct vm *vm)
     return sum;
 }
 
+/* What there is to say of its state in a few words. */
+static const char *remark(const struct vm *vm)
+{
+    if (vm->state == VM_OFF)
+        return vm->ended;
+    return vm->waits_for_memory ? "waits for memory" : "";
+}
+
 static void json_list(void)
 {
     for (unsigned int i = 0; i < vm_count(); i++) {
@@ -36,6 +44,7 @@ static void json_list(void)
         json_number("memory", vm->config->memory);
         json_number("exits", exits_of(vm));
         json_string("ended", vm->state == VM_OFF ? vm->ended : "");
+        json_bool("waits_for_memory", vm->waits_for_memory);
         json_end();
     }
 }
@@ -51,8 +60,7 @@ static void list(const struct command_args *args)
     for (unsigned int i = 0; i < vm_count(); i++) {
         const struct vm *vm = vm_by_index(i);
         console_print("%-16s %-8s %5u %6lu MiB %12lu  %s\n", vm_name(vm), vm_state_name(vm),
-                      vm->vcpu_count, vm->config->memory >> 20, exits_of(vm),
-                      vm->state == VM_OFF ? vm->ended : "");
+                      vm->vcpu_count, vm->config->memory >> 20, exits_of(vm), remark(vm));
     }
     if (!vm_count())
         console_print("no guests\n");
@@ -160,6 +168,60 @@ static void destroy(const struct command_args *args)
     console_print("%s: destroyed, %lu KiB are free\n", name, mem_free_pages() * 4);
 }
 
+static void show_balloon(const struct vm *vm)
+{
+    const struct virtio_balloon *balloon = &vm->pci.balloon;
+    uint64_t inside =
+        MIN((uint64_t)virtio_balloon_actual(balloon) << PAGE_SHIFT, vm->config->memory);
+    uint64_t target =
+        vm->config->memory - ((uint64_t)vm->pci.balloon_config.num_pages << PAGE_SHIFT);
+    uint64_t actual = vm->config->memory - inside, given = vm->absent_pages << PAGE_SHIFT;
+
+    if (!json_is_on) {
+        console_print("%s: target %lu of %lu KiB, the guest says %lu; given back %lu KiB%s\n",
+                      vm_name(vm), target >> 10, vm->config->memory >> 10, actual >> 10,
+                      given >> 10, vm->waits_for_memory ? "; waits for memory" : "");
+        return;
+    }
+    json_begin("balloon");
+    json_string("guest", vm_name(vm));
+    json_number("memory", vm->config->memory);
+    json_number("target", target);
+    json_number("actual", actual);
+    json_number("given_back", given);
+    json_bool("waits_for_memory", vm->waits_for_memory);
+    json_end();
+}
+
+/* A size as the configuration writes it, up to what the guest has. */
+static bool parse_target(const struct vm *vm, const char *text, uint64_t *target)
+{
+    const struct config_key key = {
+        .kind = CONFIG_SIZE, .min = LAYOUT_MEMORY_MIN, .max = vm->config->memory};
+
+    if (config_parse_value(&key, (struct text){text, strlen(text)}, target))
+        return true;
+    command_error("%s: expected a size from %luK to %luK", text, key.min >> 10, key.max >> 10);
+    return false;
+}
+
+static void balloon(const struct command_args *args)
+{
+    struct vm *vm = args->vm;
+    uint64_t target;
+
+    if (!vm->pci.balloon.inside) {
+        command_error("%s: it has no balloon (balloon = on in mica.conf)", vm_name(vm));
+        return;
+    }
+    if (args->count) {
+        if (!parse_target(vm, args->words[0], &target))
+            return;
+        board_ask_balloon(vm, (uint32_t)((vm->config->memory - target) >> PAGE_SHIFT));
+    }
+    show_balloon(vm);
+}
+
 static void inject_irq(const struct command_args *args)
 {
     uint64_t gsi;
@@ -198,6 +260,8 @@ const struct command vm_commands[] = {
     {"destroy", "GUEST", "stop it and give its memory back", destroy, .guest = GUEST_REQUIRED},
     {"create", "GUEST", "make a guest of mica.conf that is not there, switched off", create,
      .guest = GUEST_ABSENT, .min = 1, .max = 1},
+    {"balloon", "GUEST [SIZE]", "how much memory it has, or shall use", balloon,
+     .guest = GUEST_REQUIRED, .max = 1},
     {"inject", "GUEST nmi|irq N", "an NMI for vcpu 0, or an edge on an interrupt line", inject,
      .guest = GUEST_REQUIRED, .min = 1, .max = 2},
     {0},

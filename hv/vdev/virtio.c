@@ -521,19 +521,20 @@ struct capability {
     uint8_t length, type, bar, id;
     uint16_t padding;
     uint32_t offset, size;
-    uint32_t multiplier; /* of the doorbells' alone */
+    uint32_t multiplier; /* of the doorbells' alone; or the window's data */
 } PACKED;
 
-enum { CAP_COMMON = 1, CAP_NOTIFY, CAP_ISR, CAP_DEVICE };
+enum { CAP_COMMON = 1, CAP_NOTIFY, CAP_ISR, CAP_DEVICE, CAP_WINDOW };
 
-static void add_capability(struct virtio *virtio, uint8_t type, uint32_t offset, uint32_t size)
+static uint8_t add_capability(struct virtio *virtio, uint8_t type, uint32_t offset, uint32_t size)
 {
-    struct capability cap = {
-        .length = 16, .type = type, .offset = offset, .size = size, .multiplier = 4};
+    struct capability cap = {.length = 16, .type = type, .offset = offset, .size = size};
 
     if (type == CAP_NOTIFY)
+        cap.multiplier = 4;
+    if (type == CAP_NOTIFY || type == CAP_WINDOW)
         cap.length += (uint8_t)sizeof(cap.multiplier);
-    vpci_add_capability(&virtio->pci, CAP_VENDOR, &cap, (uint8_t)(cap.length - 2));
+    return vpci_add_capability(&virtio->pci, CAP_VENDOR, &cap, (uint8_t)(cap.length - 2));
 }
 
 static void init_function(struct virtio *virtio)
@@ -558,6 +559,7 @@ static void init_function(struct virtio *virtio)
     add_capability(virtio, CAP_ISR, BAR_ISR, 1);
     if (virtio->setup.config_size)
         add_capability(virtio, CAP_DEVICE, BAR_DEVICE, virtio->setup.config_size);
+    vpci_open_window(&virtio->pci, add_capability(virtio, CAP_WINDOW, 0, 0));
 }
 
 void virtio_init(struct virtio *virtio, const struct virtio_kind *kind,

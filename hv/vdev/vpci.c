@@ -225,33 +225,40 @@ static const struct vpci_place *find_bar(const struct vpci *pci, uint64_t *offse
     return NULL;
 }
 
+static uint64_t bar_read(struct vpci_function *function, unsigned int number, uint64_t offset,
+                         uint8_t size)
+{
+    if (in_table(function, number, offset))
+        return read_table(function, offset - function->table, size);
+    if (in_pending_array(function, number, offset))
+        return (uint64_t)function->pending >> (8 * (offset - function->pending_array));
+    return function->bars[number].read(function->dev, offset, size);
+}
+
+static void bar_write(struct vpci_function *function, unsigned int number, uint64_t offset,
+                      uint8_t size, uint64_t value)
+{
+    if (in_pending_array(function, number, offset))
+        return;
+    if (in_table(function, number, offset))
+        write_table(function, offset - function->table, size, value);
+    else
+        function->bars[number].write(function->dev, offset, size, value);
+}
+
 static uint64_t window_read(void *dev, uint64_t offset, uint8_t size)
 {
     const struct vpci_place *place = find_bar(dev, &offset);
-    struct vpci_function *function;
 
-    if (!place)
-        return ~0ull;
-    function = place->function;
-    if (in_table(function, place->number, offset))
-        return read_table(function, offset - function->table, size);
-    if (in_pending_array(function, place->number, offset))
-        return (uint64_t)function->pending >> (8 * (offset - function->pending_array));
-    return function->bars[place->number].read(function->dev, offset, size);
+    return place ? bar_read(place->function, place->number, offset, size) : ~0ull;
 }
 
 static void window_write(void *dev, uint64_t offset, uint8_t size, uint64_t value)
 {
     const struct vpci_place *place = find_bar(dev, &offset);
-    struct vpci_function *function;
 
-    if (!place || in_pending_array(place->function, place->number, offset))
-        return;
-    function = place->function;
-    if (in_table(function, place->number, offset))
-        write_table(function, offset - function->table, size, value);
-    else
-        function->bars[place->number].write(function->dev, offset, size, value);
+    if (place)
+        bar_write(place->function, place->number, offset, size, value);
 }
 
 struct mmio_range vpci_window(struct vpci *pci)
@@ -313,6 +320,67 @@ static void move_memory(struct vpci *pci)
     }
 }
 
+/* ---- The way to BARs through configuration space --------------------------------------------- */
+
+#define WINDOW_BAR    4
+#define WINDOW_OFFSET 8
+#define WINDOW_SIZE   12
+#define WINDOW_DATA   16
+
+/* Where it leads. */
+struct way {
+    unsigned int bar;
+    uint32_t offset, size;
+};
+
+static bool find_way(const struct vpci_function *function, struct way *way)
+{
+    const uint8_t *capability = &function->config[function->window];
+
+    way->bar = capability[WINDOW_BAR];
+    memcpy(&way->offset, capability + WINDOW_OFFSET, 4);
+    memcpy(&way->size, capability + WINDOW_SIZE, 4);
+    return way->bar < VPCI_BARS && way->offset < function->bars[way->bar].size &&
+           (way->size == 1 || way->size == 2 || way->size == 4) && way->offset % way->size == 0;
+}
+
+/* Does an access to configuration space go through it? */
+static bool passes(const struct vpci_function *function, uint64_t reg, uint8_t size)
+{
+    uint64_t data = function->window + WINDOW_DATA;
+
+    return function->window && reg < data + 4 && reg + size > data;
+}
+
+static void look_through(struct vpci_function *function)
+{
+    uint32_t value = 0;
+    struct way way;
+
+    if (find_way(function, &way))
+        value = (uint32_t)(bar_read(function, way.bar, way.offset, (uint8_t)way.size) &
+                           (~0ull >> (64 - 8 * way.size)));
+    put(&function->config[function->window + WINDOW_DATA], value, 4);
+}
+
+static void reach_through(struct vpci_function *function)
+{
+    uint32_t value;
+    struct way way;
+
+    memcpy(&value, &function->config[function->window + WINDOW_DATA], 4);
+    if (find_way(function, &way))
+        bar_write(function, way.bar, way.offset, (uint8_t)way.size,
+                  value & (~0ull >> (64 - 8 * way.size)));
+}
+
+void vpci_open_window(struct vpci_function *function, uint8_t capability)
+{
+    function->window = capability;
+    function->writable[capability + WINDOW_BAR] = 0xff;
+    memset(&function->writable[capability + WINDOW_OFFSET], 0xff, 12);
+}
+
 /* ---- Configuration accesses ----------------------------------------------------------------- */
 
 /* Function 0 of a device on bus 0; the address is ECAM's. */
@@ -326,11 +394,13 @@ static struct vpci_function *find_function(struct vpci *pci, uint64_t address)
 /* Beyond the 256 bytes, in ECAM, there is nothing: an empty list of extended capabilities. */
 static uint64_t config_read(struct vpci *pci, uint64_t address, uint8_t size)
 {
-    const struct vpci_function *function = find_function(pci, address);
+    struct vpci_function *function = find_function(pci, address);
     uint64_t reg = address & 0xfff, value = 0;
 
     if (!function)
         return ~0ull;
+    if (passes(function, reg, size))
+        look_through(function);
     for (unsigned int i = 0; i < size && reg + i < VPCI_CONFIG_SIZE; i++)
         value |= (uint64_t)function->config[reg + i] << (8 * i);
     return value;
@@ -351,6 +421,8 @@ static void config_write(struct vpci *pci, uint64_t address, uint8_t size, uint6
     }
     send_pending(function);
     spin_unlock(&function->lock);
+    if (passes(function, reg, size))
+        reach_through(function);
     find_places(pci);
     move_memory(pci);
 }

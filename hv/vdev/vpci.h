@@ -51,6 +51,7 @@ struct vpci_function {
     uint8_t writable[VPCI_CONFIG_SIZE]; /* the bits of it that the guest may write */
     uint8_t last_capability;            /* where the next one is linked from */
     uint8_t next_free;                  /* where it goes */
+    uint8_t window;                     /* the capability that is a way into the BARs; 0: none */
 
     void *dev;
     struct vpci_bar bars[VPCI_BARS];
@@ -102,6 +103,9 @@ uint8_t vpci_add_capability(struct vpci_function *function, uint8_t id, const vo
                             uint8_t size);
 void vpci_add_msix(struct vpci_function *function, unsigned int vectors, unsigned int bar,
                    uint32_t table, uint32_t pending_array);
+/* A capability of at least 20 bytes becomes a way into the BARs, whether they are on or not: it has
+ * the number of one at 4, an offset at 8, a size of 1, 2 or 4 at 12, and what is there at 16. */
+void vpci_open_window(struct vpci_function *function, uint8_t capability);
 void vpci_plug(struct vpci *pci, unsigned int slot, struct vpci_function *function);
 
 /* No effect while MSI-X is off, or on a vector that does not exist; pending while it is masked. */

@@ -54,15 +54,24 @@ hpa_t virt_to_phys(const void *p)
 
 hpa_t mem_alloc(uint64_t pages, uint64_t alignment)
 {
-    void *p = aligned_alloc(alignment, pages * PAGE_SIZE);
+    void *p = fake.no_memory ? NULL : aligned_alloc(alignment, pages * PAGE_SIZE);
 
+    if (!p)
+        return HPA(0);
+    fake.pages += pages;
     memset(p, 0, pages * PAGE_SIZE);
     return HPA((uint64_t)p);
 }
 
 void mem_free(hpa_t hpa, uint64_t pages)
 {
+    fake.pages -= pages;
     free((void *)hpa.value);
+}
+
+uint64_t mem_free_pages(void)
+{
+    return 0;
 }
 
 enum exit_action vm_stop(struct vm *vm, struct vcpu *vcpu, enum stop_reason reason,
@@ -106,6 +115,15 @@ uint64_t board_date_ns(void)
 void loop_wake(struct vcpu *vcpu)
 {
     fake.wakes++;
+}
+
+void loop_post(struct cpu *cpu, uint32_t work)
+{
+}
+
+void loop_quiesce(void)
+{
+    fake.quiesces++;
 }
 
 void loop_leave(struct vcpu *vcpu)
@@ -252,6 +270,11 @@ static void set_tsc_offset(struct vcpu *vcpu, uint64_t offset)
     fake.tsc_offset = offset;
 }
 
+static void slat_flush(struct vm *vm)
+{
+    fake.slat_flushes++;
+}
+
 static void flush(struct vcpu *vcpu)
 {
     fake.flushes++;
@@ -331,6 +354,7 @@ static const struct backend fake_backend = {
     .set_tsc_offset = set_tsc_offset,
     .flush_guest_tlb = flush,
     .apic = &fake_apic,
+    .slat_flush = slat_flush,
     .dump = dump,
 };
 

@@ -25,7 +25,9 @@ struct fake {
     uint64_t now_ns;    /* the guest's clock */
     unsigned int stops; /* calls of vm_stop() */
     enum stop_reason stop_reason;
-    unsigned int wakes, yields;
+    unsigned int wakes, yields, quiesces, slat_flushes;
+    uint64_t pages;       /* that mem_alloc() has given */
+    bool no_memory;       /* it gives none */
     uint8_t console[300]; /* what guest_console_put() took */
     unsigned int console_count;
     uint64_t xcr0_written, fpu_mask;

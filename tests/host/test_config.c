@@ -62,6 +62,8 @@ static const char demo[] = "# the demo\n"
                            "period = 10ms\n"
                            "budget = 1500us\n"
                            "console = yes\n"
+                           "balloon = on\n"
+                           "overcommit = on\n"
                            "testdev = on\n"
                            "fast = off\n"
                            "apicv = off\n"
@@ -96,8 +98,9 @@ static void test_values(void)
     CHECK(config_may_use_cpu(guest, 5) && !config_may_use_cpu(guest, 4) &&
               config_may_use_cpu(guest, 255) && !config_may_use_cpu(guest, 256),
           "the set is asked within its bounds");
-    CHECK(guest->console && guest->testdev && !guest->fast && !guest->apicv && !guest->autostart &&
-              guest->on_crash == GUEST_RESTART && guest->on_reboot == GUEST_STOP,
+    CHECK(guest->console && guest->testdev && guest->balloon && guest->overcommit && !guest->fast &&
+              !guest->apicv && !guest->autostart && guest->on_crash == GUEST_RESTART &&
+              guest->on_reboot == GUEST_STOP,
           "flags and choices are taken");
 }
 
@@ -111,10 +114,10 @@ static void test_defaults(void)
               config.host.when_done == WHEN_DONE_MONITOR,
           "[host] has defaults");
     CHECK(guest->vcpus == 1 && guest->weight == 256 && guest->cap == 100 && guest->period_us == 0 &&
-              guest->budget_us == 0 && !guest->console && !guest->testdev && guest->fast &&
-              guest->apicv && guest->autostart && guest->on_crash == GUEST_STOP &&
-              guest->on_reboot == GUEST_RESTART && guest->initrd[0] == '\0' &&
-              guest->cmdline[0] == '\0',
+              guest->budget_us == 0 && !guest->console && !guest->testdev && !guest->balloon &&
+              !guest->overcommit && guest->fast && guest->apicv && guest->autostart &&
+              guest->on_crash == GUEST_STOP && guest->on_reboot == GUEST_RESTART &&
+              guest->initrd[0] == '\0' && guest->cmdline[0] == '\0',
           "[guest] has defaults");
     CHECK((guest->cpus[0] & guest->cpus[1] & guest->cpus[2] & guest->cpus[3]) == UINT64_MAX,
           "a guest may use all CPUs by default");

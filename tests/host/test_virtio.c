@@ -54,7 +54,7 @@ static void test_identity(void)
     for (at = (unsigned int)config_in(0x34, 1); at; at = (unsigned int)config_in(at + 1, 1))
         if (config_in(at, 1) == 9)
             types |= 1u << config_in(at + 3, 1);
-    CHECK(types == 0x1e, "common, notify, ISR and device configuration are in the list");
+    CHECK(types == 0x3e, "common, notify, ISR, device configuration and window are in the list");
     CHECK(bar_in(C_QUEUES, 2) == 2 && bar_in(C_QUEUE_SIZE, 2) == 256, "two queues of 256");
     bar_out(C_QUEUE_SELECT, 2, 1);
     CHECK(bar_in(C_NOTIFY_OFF, 2) == 1, "each has its own doorbell");
@@ -666,8 +666,67 @@ static void test_pacing(void)
     CHECK(ring_with(1, 1), "one that was no bus master when the timer came is served again");
 }
 
+/* ---- The way through configuration space ---------------------------------------------------- */
+
+static unsigned int find_window(void)
+{
+    unsigned int cap = (unsigned int)config_in(0x34, 1);
+
+    while (cap && (config_in(cap, 1) != 9 || config_in(cap + 3, 1) != 5))
+        cap = (unsigned int)config_in(cap + 1, 1);
+    return cap;
+}
+
+static void aim(unsigned int cap, unsigned int bar, uint64_t offset, uint64_t size)
+{
+    config_out(cap + 4, 1, bar);
+    config_out(cap + 8, 4, offset);
+    config_out(cap + 12, 4, size);
+}
+
+static uint64_t look(unsigned int cap, uint64_t offset, uint64_t size)
+{
+    aim(cap, 0, offset, size);
+    return config_in(cap + 16, 4);
+}
+
+static void test_window(void)
+{
+    unsigned int cap;
+
+    start(ALL, 8);
+    cap = find_window();
+    CHECK(cap && config_in(cap + 2, 1) == 20 && config_in(cap + 16, 4) == 0,
+          "there is a window in configuration space");
+    config_out(4, 2, 0);
+    CHECK(look(cap, C_STATUS, 1) == 0xf && look(cap, C_DESC, 4) == DESC &&
+              look(cap, B_TABLE + 8, 4) == 0x40,
+          "through it registers are read while the BAR is off");
+    aim(cap, 0, C_QUEUE_SELECT, 2);
+    config_out(cap + 16, 2, 7);
+    CHECK(look(cap, C_QUEUE_SELECT, 2) == 7, "and written");
+    aim(cap, 0, B_TABLE + 8, 4);
+    config_out(cap + 16, 4, 0x4711);
+    CHECK(look(cap, B_TABLE + 8, 4) == 0x4711, "those of MSI-X too");
+    CHECK(look(cap, C_STATUS, 0) == 0 && look(cap, C_STATUS, 3) == 0 &&
+              look(cap, C_STATUS, 8) == 0 && look(cap, C_STATUS + 1, 2) == 0 &&
+              look(cap, 0x8000, 1) == 0 && look(cap, ~0u, 1) == 0 && look(cap, 0x7ffe, 4) == 0,
+          "sizes that do not exist and what lies behind the BAR read as 0");
+    aim(cap, 1, C_STATUS, 1);
+    config_out(cap + 16, 4, 0);
+    aim(cap, 0xff, C_STATUS, 1);
+    config_out(cap + 16, 4, 0);
+    aim(cap, 0, C_STATUS, 3);
+    config_out(cap + 16, 4, 0);
+    CHECK(look(cap, C_STATUS, 1) == 0xf, "and nothing is written by them, or to other BARs");
+    aim(cap, 0, C_STATUS, 1);
+    config_out(cap + 16, 1, 0);
+    CHECK(look(cap, C_STATUS, 1) == 0, "a reset through the window");
+}
+
 int main(void)
 {
+    test_window();
     test_pacing();
     test_receive();
     test_standstill();

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The virtio balloon under a driver that does anything, with an owner who is slow at times.  What
+ * must hold: the owner is given pages of RAM alone, in by turns with out, and each once.
+ */
+#include "tests/host/virtio_world.h"
+
+#include "hv/vdev/virtio_balloon.h"
+
+#define FEATURES (VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_BALLOON_F_MUST_TELL_HOST)
+#define PAGES    32u
+
+#define REQUIRE(condition) \
+    do {                   \
+        if (!(condition))  \
+            abort();       \
+    } while (0)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct virtio_balloon balloon;
+static uint64_t inside[1];
+static bool with_owner[2]; /* it has a batch of the queue */
+static const uint8_t *input, *input_end;
+
+static uint8_t byte(void)
+{
+    return input < input_end ? *input++ : 0;
+}
+
+static uint32_t number(void)
+{
+    return byte() | (uint32_t)byte() << 8;
+}
+
+static uint64_t page_number(void *ctx, uint64_t gpa)
+{
+    return gpa / 4096 < PAGES ? gpa / 4096 : VIRTIO_BALLOON_NO_PAGE;
+}
+
+static bool move(void *ctx, unsigned int queue)
+{
+    const struct balloon_batch *batch = &balloon.batches[queue];
+
+    REQUIRE(!with_owner[queue] && batch->count <= PAGES);
+    for (unsigned int i = 0; i < batch->count; i++)
+        REQUIRE(batch->pages[i] < PAGES &&
+                (inside[0] >> batch->pages[i] & 1) == (queue == VIRTIO_BALLOON_INFLATE));
+    with_owner[queue] = byte() & 1;
+    return !with_owner[queue];
+}
+
+/* Some bytes of the rings are others now. */
+static void scribble(void)
+{
+    uint8_t what = byte();
+
+    if (what >= 0xc0)
+        ram[(what & 0xfu) << 12 | (number() & 0xff)] = byte();
+}
+
+static void make(void)
+{
+    static struct virtio_balloon_config config;
+    struct virtio_setup setup = {.dev = &balloon,
+                                 .features = VIRTIO_BALLOON_F_MUST_TELL_HOST,
+                                 .config = &config,
+                                 .config_size = sizeof(config)};
+
+    inside[0] = 0;
+    with_owner[0] = with_owner[1] = false;
+    balloon = (struct virtio_balloon){.virtio = &virtio,
+                                      .ops = {.page_number = page_number, .move = move},
+                                      .inside = inside,
+                                      .page_count = PAGES};
+    plug(&virtio_balloon_kind, setup);
+    start_driver(FEATURES, 8);
+    set_up_queue(1, 8);
+}
+
+/* A request that is nearly right. */
+static void request(void)
+{
+    unsigned int queue = byte() & 1, count = byte() % 40;
+    uint64_t offset = queue * 0x8000ull;
+    uint16_t index = (uint16_t)get(AVAIL + offset + 2, 2);
+
+    for (unsigned int i = 0; i < count; i++)
+        put(DATA + offset + 4 * i, byte() % (PAGES + 1), 4);
+    descriptor(DESC + offset, 0, DATA + offset, 4 * count + (byte() > 250), 0, 0);
+    put(AVAIL + offset + 4 + 2u * (index % 8), byte() & 1, 2);
+    put(AVAIL + offset + 2, index + 1u, 2);
+    bar_out(B_NOTIFY + 4 * queue, 4, 0);
+}
+
+static void finish(unsigned int queue)
+{
+    if (with_owner[queue])
+        virtio_balloon_done(&balloon, queue);
+    with_owner[queue] = false;
+}
+
+static void step(void)
+{
+    uint8_t op = byte();
+
+    switch (op % 8) {
+    case 0:
+        bar_out(number() & 0x7fff, (uint8_t)(1u << op / 64), number() * 0x100010001ull);
+        break;
+    case 1:
+        bar_in(number() & 0x7fff, (uint8_t)(1u << op / 64));
+        break;
+    case 2:
+        config_out(number() & 0xfff, (uint8_t)(1u << op / 64), number() * 0x100010001ull);
+        break;
+    case 3:
+        virtio_work(&virtio);
+        break;
+    case 4:
+        finish(op >> 7);
+        break;
+    case 5:
+        if (op & 8) {
+            start_driver(FEATURES, 8);
+            set_up_queue(1, 8);
+        }
+        virtio_balloon_ask(&balloon, number());
+        break;
+    default:
+        request();
+        break;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    input = data;
+    input_end = data + size;
+    make();
+    meddle = scribble;
+    while (input < input_end)
+        step();
+    REQUIRE(inside[0] >> PAGES == 0);
+    return 0;
+}
