@@ -12,6 +12,7 @@ O := build
 PLATFORM := qemu-svm
 GUESTS := build/guests/debian
 DEBIAN := build/guests/debian/mica.conf build/guests/debian-two/mica.conf
+DEBIAN_NET := build/guests/debian-net/mica.conf
 DEBIAN_PROGRAMS := build/linux/mica-share
 RUN :=
 
@@ -283,10 +284,14 @@ build/linux/%: tests/linux/%.c | $(O)/setup.done
 $(DEBIAN) &: tools/guest-debian $(DEBIAN_PROGRAMS) | $(O)/setup.done
 	$(Q)tools/guest-debian
 
-run: all $(filter $(DEBIAN),$(GUESTS)/mica.conf) ## boot it: PLATFORM=qemu-svm bochs-vmx bochs-svm qemu-kvm
+$(DEBIAN_NET): tools/guest-debian | $(DEBIAN)
+	$(Q)tools/setup --disk
+	$(Q)tools/guest-debian --disk
+
+run: all $(filter $(DEBIAN) $(DEBIAN_NET),$(GUESTS)/mica.conf) ## boot it: PLATFORM=qemu-svm bochs-vmx bochs-svm qemu-kvm
 	@tools/run --build $(O) --platform $(PLATFORM) --guests $(GUESTS) $(RUN)
 
-debug: all $(filter $(DEBIAN),$(GUESTS)/mica.conf) ## the same on qemu-svm, waiting for gdb
+debug: all $(filter $(DEBIAN) $(DEBIAN_NET),$(GUESTS)/mica.conf) ## the same on qemu-svm, waiting for gdb
 	@echo 'In another terminal: gdb $(O)/mica.debug.elf -ex "target remote :1234" -ex "hbreak hv_main" -ex continue'
 	@tools/run --build $(O) --guests $(GUESTS) $(RUN) -- -s -S
 
