@@ -295,10 +295,10 @@ debug: all $(filter $(DEBIAN) $(DEBIAN_NET),$(GUESTS)/mica.conf) ## the same on 
 	@echo 'In another terminal: gdb $(O)/mica.debug.elf -ex "target remote :1234" -ex "hbreak hv_main" -ex continue'
 	@tools/run --build $(O) --guests $(GUESTS) $(RUN) -- -s -S
 
-test: all host-tests $(DEBIAN) ## every test: on this machine and in the emulators
+test: all host-tests $(DEBIAN) $(DEBIAN_NET) ## every test: on this machine and in the emulators
 	@tests/run --build $(O) --host $(HOST_BIN)
 
-test-vm: all $(DEBIAN) ## the tests that run in the emulators
+test-vm: all $(DEBIAN) $(DEBIAN_NET) ## the tests that run in the emulators
 	@tests/run --build $(O) --only vm
 
 test-host: host-tests ## the tests that run on this machine
