@@ -13,7 +13,7 @@ PLATFORM := qemu-svm
 GUESTS := build/guests/debian
 DEBIAN := build/guests/debian/mica.conf build/guests/debian-two/mica.conf
 DEBIAN_NET := build/guests/debian-net/mica.conf
-DEBIAN_PROGRAMS := build/linux/mica-share
+DEBIAN_PROGRAMS := build/linux/load build/linux/mica-share
 RUN :=
 
 Q := $(if $(V),,@)
@@ -305,7 +305,7 @@ test-host: host-tests ## the tests that run on this machine
 	@tests/run --build $(O) --only host --host $(HOST_BIN)
 
 bench: all $(O)/bench/kvm-init $(DEBIAN) ## bench-quick, boots, and KVM beside: tables and a picture
-	@tests/run --build $(O) --only vm bench boot-cost; status=$$?; tests/bench/peers --build $(O) || status=1; \
+	@tests/run --build $(O) --only vm bench boot-cost debian-load; status=$$?; tests/bench/peers --build $(O) || status=1; \
 	 tests/bench/collect.py --build $(O) && tests/bench/report.py --build $(O) && exit $$status
 
 bench-quick: all ## what exits cost, in instructions, against the budgets
