@@ -12,7 +12,8 @@ O := build
 PLATFORM := qemu-svm
 GUESTS := build/guests/debian
 DEBIAN := build/guests/debian/mica.conf build/guests/debian-two/mica.conf
-DEBIAN_PROGRAMS := build/linux/mica-share build/linux/mica-vsock
+DEBIAN_NET := build/guests/debian-net/mica.conf
+DEBIAN_PROGRAMS := build/linux/load build/linux/mica-share build/linux/mica-vsock
 RUN :=
 
 Q := $(if $(V),,@)
@@ -291,24 +292,28 @@ build/linux/%: tests/linux/%.c | $(O)/setup.done
 $(DEBIAN) &: tools/guest-debian $(DEBIAN_PROGRAMS) | $(O)/setup.done
 	$(Q)tools/guest-debian
 
-run: all $(filter $(DEBIAN),$(GUESTS)/mica.conf) ## boot it: PLATFORM=qemu-svm bochs-vmx bochs-svm qemu-kvm
+$(DEBIAN_NET): tools/guest-debian | $(DEBIAN)
+	$(Q)tools/setup --disk
+	$(Q)tools/guest-debian --disk
+
+run: all $(filter $(DEBIAN) $(DEBIAN_NET),$(GUESTS)/mica.conf) ## boot it: PLATFORM=qemu-svm bochs-vmx bochs-svm qemu-kvm
 	@tools/run --build $(O) --platform $(PLATFORM) --guests $(GUESTS) $(RUN)
 
-debug: all $(filter $(DEBIAN),$(GUESTS)/mica.conf) ## the same on qemu-svm, waiting for gdb
+debug: all $(filter $(DEBIAN) $(DEBIAN_NET),$(GUESTS)/mica.conf) ## the same on qemu-svm, waiting for gdb
 	@echo 'In another terminal: gdb $(O)/mica.debug.elf -ex "target remote :1234" -ex "hbreak hv_main" -ex continue'
 	@tools/run --build $(O) --guests $(GUESTS) $(RUN) -- -s -S
 
-test: all host-tests $(DEBIAN) ## every test: on this machine and in the emulators
+test: all host-tests $(DEBIAN) $(DEBIAN_NET) ## every test: on this machine and in the emulators
 	@tests/run --build $(O) --host $(HOST_BIN)
 
-test-vm: all $(DEBIAN) ## the tests that run in the emulators
+test-vm: all $(DEBIAN) $(DEBIAN_NET) ## the tests that run in the emulators
 	@tests/run --build $(O) --only vm
 
 test-host: host-tests ## the tests that run on this machine
 	@tests/run --build $(O) --only host --host $(HOST_BIN)
 
 bench: all $(O)/bench/kvm-init $(DEBIAN) ## bench-quick, boots, and KVM beside: tables and a picture
-	@tests/run --build $(O) --only vm bench boot-cost; status=$$?; tests/bench/peers --build $(O) || status=1; \
+	@tests/run --build $(O) --only vm bench boot-cost debian-load; status=$$?; tests/bench/peers --build $(O) || status=1; \
 	 tests/bench/collect.py --build $(O) && tests/bench/report.py --build $(O) && exit $$status
 
 bench-quick: all ## what exits cost, in instructions, against the budgets

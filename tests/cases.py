@@ -6,6 +6,7 @@ The format of the file is described at its top.
 
 import configparser
 import ctypes
+import operator
 import os
 import re
 import shlex
@@ -28,7 +29,7 @@ KEYS = {
     "platforms", "stubs", "guests", "files", "conf", "image", "arguments", "memory", "smp", "cpu", "icount", "filler",
     "timeout", "seconds", "asked", "until", "script", "expect", "absent", "program", "damaged",
 }
-DOTTED_KEYS = {"stub", "end", "skip", "limit"}
+DOTTED_KEYS = {"stub", "end", "skip", "limit", "least"}
 
 HOST_CONFIG = "[host]\nconsole = com1\nframebuffer = off\nwhen-done = poweroff\n"  # for exact figures: no drawing
 STUB_DEFAULTS = {"memory": "16M", "testdev": "on", "console": "no"}
@@ -300,13 +301,14 @@ def judge_stub(case, stub, lines):
     return results
 
 
-def judge_limit(name, rule, output):
-    """A rule is "NUMBER REGEX": the number in the regex's group must not be above."""
-    limit, _, pattern = rule.partition(" ")
+def judge_number(name, rule, output, word, fits):
+    """A rule is "NUMBER REGEX": each number in the regex's group must fit it."""
+    bound, _, pattern = rule.partition(" ")
     values = [int(match.group(1)) for match in re.finditer(pattern, output, re.MULTILINE)]
     if not values:
-        return tap.failed(f"{name} is at most {limit}", [f"{pattern!r} has not come"])
-    return tap.check(max(values) <= int(limit), f"{name} is {max(values)}, at most {limit}")
+        return tap.failed(f"{name} is {word} {bound}", [f"{pattern!r} has not come"])
+    seen = ", ".join(map(str, values))
+    return tap.check(all(fits(value, int(bound)) for value in values), f"{name} is {seen}, {word} {bound}")
 
 
 def judge(case, status, output, errors):
@@ -321,7 +323,8 @@ def judge(case, status, output, errors):
     for pattern in case.lines("absent"):
         found = re.search(pattern, output, re.MULTILINE)
         results.append(tap.check(not found, f"does not say {pattern}", [found.group()] if found else ()))
-    results += [judge_limit(name, rule, output) for name, rule in case.dotted("limit").items()]
+    for key, word, fits in (("limit", "at most", operator.le), ("least", "at least", operator.ge)):
+        results += [judge_number(name, rule, output, word, fits) for name, rule in case.dotted(key).items()]
     return results
 
 

@@ -80,6 +80,13 @@ by which userspace says that it is there. `boot-cost-bzimage` is the package's o
 hundred million instructions; that of Debian's general kernel by XZ, which takes thousands of millions.
 """
 
+LOAD = """## A load of Linux with two CPUs
+
+Two thousand times each: a thread wakes another one on the other CPU and is woken by it, two changes of a mapping that
+both CPUs use, and a look at the clock (`tests/linux/load.c`). One guest uses the paravirtual features of KVM's
+interface; the other one's kernel was told `nopv`. Exits of both vCPUs; they differ a little from run to run:
+"""
+
 EXITS = {
     "io": "with a console two for each character, of which one polls the UART: a virtio console has none",
     "cpuid": "Linux asks about the CPU: it must not see the host's answers, so that none can be passed through",
@@ -166,7 +173,7 @@ def headline_table(runs, auto=True):
 
 def other_tables(runs):
     """What Mica has been measured at beside: a table for each such case."""
-    runs = [run for run in runs if run["system"] == "mica" and "boot" not in run]
+    runs = [run for run in runs if run["system"] == "mica" and run["operations"] and "boot" not in run]
     for case in sorted({run["case"] for run in runs} - {CASE, AUTO}):
         columns = {run["platform"]: run["operations"] for run in runs if run["case"] == case}
         names = dict.fromkeys(name for operations in columns.values() for name in operations)
@@ -193,6 +200,17 @@ def boot_tables(runs):
     yield "Exits of these boots:\n\n" + table(["kind", *boots, "what most of them are"], rows)
 
 
+def load_table(runs):
+    """The exits of a load, with paravirtual features and without."""
+    loads = {(run["platform"], guest): kinds for run in runs for guest, kinds in run.get("load", {}).items()}
+    if not loads:
+        return
+    kinds = {kind: sum(load.get(kind, 0) for load in loads.values()) for load in loads.values() for kind in load}
+    rows = [["all", *(number(sum(load.values())) for load in loads.values())]]
+    rows += [[kind, *(number(load.get(kind, 0)) for load in loads.values())] for kind in sorted(kinds, key=kinds.get, reverse=True)]
+    yield LOAD + "\n" + table(["kind", *(f"{platform}, {guest}" for platform, guest in loads)], rows)
+
+
 def machine_table(build):
     """What the logs of the runs and the files tell about Mica itself."""
     logs = {file.parent.name: file.read_text(errors="replace") for file in sorted(build.glob("tests/*/serial.log"))}
@@ -217,7 +235,7 @@ def report(runs, build):
     parts.append(compare(runs, {"qemu-svm": "AMD-V"}))
     others = list(other_tables(runs))
     parts += [ALONE, *others] if others else []
-    parts += [*boot_tables(runs), machine_table(build)]
+    parts += [*boot_tables(runs), *load_table(runs), machine_table(build)]
     return "\n".join([*parts, NOTES])
 
 

@@ -4,21 +4,18 @@
 guest's exits (`stat`) before and after ten seconds of sleep, and prints TAP about the difference.
 """
 
-import re
 import subprocess
 import sys
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import exits
 
 SECONDS = 10
 OTHER_EXITS = 50  # a second: besides HLT, the timer's interrupt and the MSR writes that arm and end it
 FREE = ("hlt", "host event", "wrmsr", "interrupt window")
 ALL_EXITS = 400  # a second, of every kind: a poll tick would take more
-BLOCK = re.compile(r"^debian: \d+ exits\n((?:  .*\n)+)", re.MULTILINE)
-KIND = re.compile(r"^  (\S.*?) +(\d+) +[\d.]+%$", re.MULTILINE)
-
-
-def statistics(output):
-    """{kind: count} of each `stat` in the output."""
-    return [{kind: int(count) for kind, count in KIND.findall(block)} for block in BLOCK.findall(output)]
 
 
 def judge(blocks):
@@ -26,8 +23,7 @@ def judge(blocks):
     yield len(blocks) == 2, "the exits are printed before and after"
     if len(blocks) != 2:
         return
-    before, after = blocks
-    taken = {kind: after[kind] - before.get(kind, 0) for kind in after}
+    taken = exits.taken(*blocks)
     other = sum(count for kind, count in taken.items() if kind not in FREE)
     total = sum(taken.values())
     yield taken.get("hlt", 0) > 0, "the CPU is halted"
@@ -37,7 +33,7 @@ def judge(blocks):
 
 def main():
     result = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, text=True, errors="replace", check=False)
-    checks = [(result.returncode == 0, "the guest sleeps and wakes"), *judge(statistics(result.stdout))]
+    checks = [(result.returncode == 0, "the guest sleeps and wakes"), *judge(exits.statistics(result.stdout, "debian"))]
     for number, (ok, what) in enumerate(checks, 1):
         print(f"{'ok' if ok else 'not ok'} {number} - {what}")
     print(f"1..{len(checks)}")
