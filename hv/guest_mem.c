@@ -142,7 +142,12 @@ static int fill(struct vm *vm, gpa_t gpa, const void *from, uint64_t size)
 
 int guest_mem_write(struct vm *vm, gpa_t gpa, const void *from, uint64_t size)
 {
-    return fill(vm, gpa, from, size);
+    void *to = ram_at(vm, gpa.value, size);
+
+    if (!to)
+        return fill(vm, gpa, from, size);
+    memcpy(to, from, size);
+    return 0;
 }
 
 int guest_mem_zero(struct vm *vm, gpa_t gpa, uint64_t size)

@@ -393,8 +393,8 @@ static const char *const log_words[] = {"error", "warn", "info", "debug", NULL};
 
 const struct command host_commands[] = {
     {"help", "[COMMAND]", "this list, or one command", help, .max = 1},
-    {"info", "host|GUEST", "what the machine, or a guest, is made of", info, info_words,
-     .guest = GUEST_OR_WORD, .min = 1, .max = 1},
+    {"info", "host|GUEST", "what the machine, or a guest, is made of; a guest's traffic", info,
+     info_words, .guest = GUEST_OR_WORD, .min = 1, .max = 1},
     {"log", "[LEVEL]", "the last lines of the log, up to a level", log, log_words, .max = 1},
     {"pages", "", "check Mica's own page tables", pages, .max = 0},
     {"json", "on|off", "answers for programs: list, info, balloon, stat, sched, errors", json,

@@ -217,26 +217,23 @@ static bool begin(struct virtio_net *net, struct packet *packet, struct receipt 
     return !packet->broken;
 }
 
-/* Where the byte that is pushed next will lie. */
-static uint64_t next_place(const struct virtq_chain *chain)
+/* Where a byte of the header will lie, which may be in pieces. */
+static uint64_t place_of(const struct virtq_chain *chain, uint32_t offset)
 {
-    return chain->buffers[chain->push_at].gpa;
+    const struct virtq_buffer *buffer = &chain->buffers[chain->push_at];
+
+    for (; offset >= buffer->size; buffer++)
+        offset -= buffer->size;
+    return buffer->gpa + offset;
 }
 
 static int push_header(struct receipt *receipt, struct virtq_chain *chain)
 {
-    const uint8_t *bytes = (const uint8_t *)&receipt->header;
-    const unsigned int count = offsetof(struct header, buffers);
-    int error;
-
     if (chain->writable < sizeof(receipt->header))
         return -EINVAL;
-    error = virtq_push(chain, bytes, count);
-    for (unsigned int i = 0; i < 2 && !error; i++) {
-        receipt->count_at[i] = next_place(chain);
-        error = virtq_push(chain, &bytes[count + i], 1);
-    }
-    return error;
+    for (uint32_t i = 0; i < sizeof(receipt->header.buffers); i++)
+        receipt->count_at[i] = place_of(chain, offsetof(struct header, buffers) + i);
+    return virtq_push(chain, &receipt->header, sizeof(receipt->header));
 }
 
 /* As much of the frame as goes into a buffer; or a negative errno: the receiver's mistake. */
