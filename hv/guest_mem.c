@@ -18,12 +18,15 @@
  * VM in one page; else a null pointer. */
 static void *ram_at(const struct vm *vm, uint64_t gpa, uint64_t size)
 {
-    for (unsigned int i = 0; i < vm->slot_count; i++) {
-        const struct mem_slot *slot = &vm->slots[i];
+    const struct mem_slot *slot = &vm->slots[vm->largest_slot];
+
+    for (unsigned int i = 0;; slot = &vm->slots[i++]) { /* it is nearly always the largest */
         uint64_t offset = gpa - slot->gpa.value;
 
         if (offset < slot->size && size <= slot->size - offset)
             return phys_to_virt(HPA(slot->hpa.value + offset));
+        if (i == vm->slot_count)
+            break;
     }
     return vm->paged_count ? vm_pages_at(vm, gpa, size) : NULL;
 }

@@ -104,12 +104,10 @@ static bool is_patched(const struct reader *reader)
 /* What the receiver is to get of the next bytes. */
 static const void *next_piece(struct reader *reader, uint8_t buffer[BOUNCE], uint32_t *size)
 {
-    const void *patch = &reader->patch[reader->done - reader->patch_at];
-
     if (is_patched(reader)) {
         *size = 1;
         skip(reader, 1);
-        return patch;
+        return &reader->patch[reader->done - 1 - reader->patch_at];
     }
     if (reader->patch_size && reader->done < reader->patch_at)
         *size = MIN(*size, reader->patch_at - reader->done);
@@ -314,20 +312,27 @@ static bool receive(void *dev, const struct vswitch_frame *frame)
 
 /* ---- Sending -------------------------------------------------------------------------------- */
 
-static uint64_t mac_at(const uint8_t bytes[6])
-{
-    uint64_t mac = 0;
+/* What begins a frame: two addresses, most significant byte first. */
+struct addresses {
+    uint16_t to_high;
+    uint32_t to_low;
+    uint16_t from_high;
+    uint32_t from_low;
+} PACKED;
 
-    for (unsigned int i = 0; i < 6; i++)
-        mac = mac << 8 | bytes[i];
-    return mac;
+STATIC_ASSERT(sizeof(struct addresses) == 12, "as they lie in a frame");
+
+static uint64_t mac_of(uint16_t high, uint32_t low)
+{
+    return (uint64_t)__builtin_bswap16(high) << 32 | __builtin_bswap32(low);
 }
 
 /* Where the frame goes, from its first bytes. */
 static bool read_addresses(struct packet *packet, struct vswitch_frame *frame)
 {
     struct reader reader = reader_of(packet);
-    uint8_t addresses[12], buffer[BOUNCE];
+    struct addresses addresses = {0};
+    uint8_t buffer[BOUNCE];
 
     while (reader.done < sizeof(addresses)) {
         uint32_t at = reader.done, size = sizeof(addresses) - at;
@@ -335,10 +340,10 @@ static bool read_addresses(struct packet *packet, struct vswitch_frame *frame)
 
         if (!bytes)
             return false;
-        memcpy(&addresses[at], bytes, size);
+        memcpy((uint8_t *)&addresses + at, bytes, size);
     }
-    frame->to = mac_at(&addresses[0]);
-    frame->from = mac_at(&addresses[6]);
+    frame->to = mac_of(addresses.to_high, addresses.to_low);
+    frame->from = mac_of(addresses.from_high, addresses.from_low);
     return true;
 }
 

@@ -19,11 +19,16 @@ void virtio_pace_rung(struct virtio_pace *pace, uint64_t now_ns)
         pace->rung = 0;
     }
     pace->on = ++pace->rung >= pace->patience;
+    pace->was_worth = false;
 }
 
 void virtio_pace_looked(struct virtio_pace *pace, int found)
 {
     pace->on = found >= WORTH;
-    pace->patience = pace->on ? WORTH : MIN(2 * pace->patience, PATIENCE_MAX);
+    pace->was_worth |= pace->on;
+    if (pace->was_worth)
+        pace->patience = WORTH;
+    else if (found > 0) /* they have waited for nothing */
+        pace->patience = MIN(2 * pace->patience, PATIENCE_MAX);
     pace->rung = 0;
 }

@@ -2,8 +2,8 @@
 /*
  * When a queue is served at each notification, and when from a timer.  A driver that notifies again
  * and again is asked not to; a timer looks at its queue then, until a look finds too little to be
- * worth what it costs.  Who often brings that about needs ever more patience, so that one which
- * sends one thing at a time, and waits for the answer, waits for no timer.
+ * worth what it costs.  Where not even the first look was, ever more patience is needed, so that
+ * who sends one thing at a time, and waits for the answer, does not wait for timers too.
  */
 #pragma once
 
@@ -13,7 +13,8 @@
 #define VIRTIO_PACE_NS 100000u /* between two looks; and so long notifications are counted */
 
 struct virtio_pace {
-    bool on;               /* from a timer */
+    bool on;               /* from a timer, */
+    bool was_worth;        /* which has found enough at least once */
     unsigned int patience; /* so many notifications in a period switch it on */
     unsigned int rung;     /* notifications in the present period, */
     uint64_t since_ns;     /* which began here */

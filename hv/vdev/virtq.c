@@ -203,15 +203,11 @@ int virtq_hush(struct virtq *queue)
 int virtq_listen(struct virtq *queue)
 {
     uint64_t event = queue->used + RING + queue->size * 8u;
-    bool was_quiet = queue->quiet;
-    int count = virtq_waiting(queue);
 
-    if (count < 0 || set_quiet(queue, false) != 0)
+    if (set_quiet(queue, false) != 0)
         return -EFAULT;
-    if (queue->event_index && store(queue, event, (uint16_t)(queue->next + count)) != 0)
+    if (queue->event_index && store(queue, event, queue->next) != 0)
         return -EFAULT;
-    if (!queue->event_index && !was_quiet)
-        return MIN(count, 1);
     fence();
     return MIN(virtq_waiting(queue), 1);
 }

@@ -642,15 +642,21 @@ static void test_pacing(void)
     ring_with(2, 0);
     virtio_work(&virtio);
     CHECK(requests == 11 && laters == 4 && asked() == 11, "little, and it was the last time");
+    for (unsigned int i = 0; i < 4; i++)
+        ring_with(1, 1);
+    CHECK(laters == 5, "after four more it is paced again");
+    ring_with(1, 0);
+    virtio_work(&virtio);
     for (unsigned int i = 0; i < 7; i++)
         ring_with(1, 1);
-    CHECK(laters == 4 && ring_with(1, 1) && laters == 5, "then it takes eight times");
+    CHECK(laters == 6 && ring_with(1, 1) && laters == 7,
+          "after eight, where the first look found one alone");
     virtio_work(&virtio);
     for (unsigned int i = 0; i < 100; i++) {
-        now_ns += VIRTIO_PACE_NS / 7;
+        now_ns += VIRTIO_PACE_NS / 6;
         ring_with(1, 1);
     }
-    CHECK(laters == 5 && requests == 119, "and those who ring now and then are served at once");
+    CHECK(laters == 7 && requests == 124, "and those who ring now and then are served at once");
     start_paced(VIRTIO_F_VERSION_1);
     for (unsigned int i = 0; i < 4; i++)
         ring_with(1, 1);
