@@ -59,6 +59,7 @@ STUB_SRC_bench := guest-stubs/smp/trampoline.asm
 STUB_SRC_clock := guest-stubs/smp/cpus.c guest-stubs/smp/trampoline.asm
 STUB_SRC_share := guest-stubs/smp/cpus.c guest-stubs/smp/trampoline.asm
 STUB_SRC_pv := guest-stubs/smp/cpus.c guest-stubs/smp/trampoline.asm
+STUB_SRC_net := guest-stubs/virtio/driver.c
 STUBS := $(patsubst guest-stubs/%.c,%,$(wildcard guest-stubs/*.c)) \
          $(filter-out lib,$(patsubst guest-stubs/%/,%,$(wildcard guest-stubs/*/)))
 
@@ -216,6 +217,7 @@ HOST_SRC_vswitch := hv/vdev/vswitch.c
 HOST_FUZZ += virtio
 HOST_FUZZ += balloon
 HOST_SRC_balloon := $(VIRTIO_SRC)
+HOST_FUZZ += virtio_net
 HOST_FUZZ += event
 HOST_FUZZ += ivshmem
 HOST_FUZZ += guest_mem

@@ -7,7 +7,7 @@
 
 volatile struct queue queue, receive;
 volatile unsigned int queue_interrupts, other_interrupts;
-struct device rng, blk, console, vsock, balloon;
+struct device rng, blk, console, vsock, balloon, net;
 
 static void count_queue(struct frame *frame)
 {
@@ -44,6 +44,8 @@ void find_devices(void)
             vsock = (struct device){slot, bar, 1};
         if (*config(slot, 0) == ID_BALLOON)
             balloon = (struct device){slot, bar, 0};
+        if (*config(slot, 0) == ID_NET)
+            net = (struct device){slot, bar, 1};
     }
     lapic_write(LAPIC_SVR, SVR_ENABLE | 0xff);
     trap_handlers[VEC_QUEUE] = count_queue;
@@ -65,6 +67,14 @@ void set_up(const struct device *device)
     enable_msix(device->slot);
     set_vector(device, 0, VEC_OTHER);
     set_vector(device, 1, VEC_QUEUE);
+}
+
+void choose_features(const struct device *device, uint64_t features)
+{
+    BAR32(device, C_DRIVER_SELECT) = 0;
+    BAR32(device, C_DRIVER_FEATURE) = (uint32_t)features;
+    BAR32(device, C_DRIVER_SELECT) = 1;
+    BAR32(device, C_DRIVER_FEATURE) = (uint32_t)(features >> 32);
 }
 
 static void enable_queue(const struct device *device, unsigned int index,
@@ -89,10 +99,7 @@ void start_device(const struct device *device)
     driven = device;
     BAR8(device, C_STATUS) = 0;
     BAR8(device, C_STATUS) = 3;
-    BAR32(device, C_DRIVER_SELECT) = 0;
-    BAR32(device, C_DRIVER_FEATURE) = (uint32_t)F_ALL;
-    BAR32(device, C_DRIVER_SELECT) = 1;
-    BAR32(device, C_DRIVER_FEATURE) = (uint32_t)(F_ALL >> 32);
+    choose_features(device, F_ALL);
     BAR8(device, C_STATUS) = 0xb;
     BAR16(device, C_CONFIG_VECTOR) = 0;
     if (device->queue)

@@ -177,17 +177,49 @@ static bool works(void)
     return rng_request(data, 16) && queue_interrupts == 1 && !needs_reset(&rng);
 }
 
-static void check_mistakes(void)
+/* A frame of zeroes, which goes nowhere. */
+static bool net_works(void)
+{
+    memset(data, 0, 100);
+    start_device(&net);
+    return send(&net, data, 100) && queue_interrupts == 1 && !needs_reset(&net);
+}
+
+/* In which of two devices' queues it is makes no difference. */
+static void check_mistakes(const struct device *device, bool (*is_well)(void), const char *name)
 {
     for (unsigned int i = 0; i < ARRAY_SIZE(mistakes); i++) {
-        start_device(&rng);
+        start_device(device);
         mistakes[i].act();
-        kick(&rng);
-        bool stopped = needs_reset(&rng) && other_interrupts == 1 && queue_interrupts == 0;
-        kick(&rng);
-        check(stopped && other_interrupts == 1 && works(), "%s: it needs a reset, and has one",
-              mistakes[i].what);
+        kick(device);
+        bool stopped = needs_reset(device) && other_interrupts == 1 && queue_interrupts == 0;
+        kick(device);
+        check(stopped && other_interrupts == 1 && is_well(),
+              "%s: %s: it needs a reset, and has one", name, mistakes[i].what);
     }
+}
+
+static void check_frames(void)
+{
+    static const uint8_t wrong[][12] = {
+        {1, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}, /* a checksum far behind the end */
+        {0, 1, 0, 0, 1, 0},                         /* segments that were not negotiated */
+        {0, 0x7f},                                  /* of an unknown kind */
+    };
+    bool taken = true;
+
+    start_device(&net);
+    for (unsigned int i = 0; i < ARRAY_SIZE(wrong); i++) {
+        memcpy(data, wrong[i], sizeof(wrong[i]));
+        taken = send(&net, data, 100) && taken;
+    }
+    memset(data, 0, 100);
+    taken = taken && send(&net, data, 12) && send(&net, data, 25);
+    check(taken && !needs_reset(&net), "frames that are none are taken, and go nowhere");
+    set_desc(0, data, 11, 0, 0);
+    offer(0);
+    kick(&net);
+    check(needs_reset(&net) && net_works(), "half a header is a mistake");
 }
 
 /* ---- Registers ------------------------------------------------------------------------------ */
@@ -332,13 +364,16 @@ static void check_random(const struct device *device, const char *name)
 
 void check_hostile(void)
 {
-    check_mistakes();
+    check_mistakes(&rng, works, "entropy");
+    check_mistakes(&net, net_works, "network");
+    check_frames();
     check_queue_rules();
     check_messages();
     check_bars();
     check_packets();
     check_random(&rng, "entropy");
     check_random(&blk, "disk");
+    check_random(&net, "network");
     memset(data, '.', sizeof(data)); /* it will be seen */
     check_random(&console, "console");
     fill_with_packets();

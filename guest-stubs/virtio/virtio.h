@@ -15,6 +15,7 @@
 #define ID_CONSOLE 0x10431af4u
 #define ID_VSOCK   0x10531af4u
 #define ID_BALLOON 0x10451af4u
+#define ID_NET     0x10411af4u
 #define VEC_QUEUE  0x60
 #define VEC_OTHER  0x61
 
@@ -84,7 +85,7 @@ struct device {
     unsigned int queue; /* the one that it is driven by */
 };
 
-extern struct device rng, blk, console, vsock, balloon;
+extern struct device rng, blk, console, vsock, balloon, net;
 
 #define BAR8(device, offset)  (*(volatile uint8_t *)((device)->bar + (offset)))
 #define BAR16(device, offset) (*(volatile uint16_t *)((device)->bar + (offset)))
@@ -95,6 +96,7 @@ extern struct device rng, blk, console, vsock, balloon;
 void find_devices(void);
 /* BAR, command register and MSI-X as they should be. */
 void set_up(const struct device *device);
+void choose_features(const struct device *device, uint64_t features);
 /* Reset, negotiation, the queue. */
 void start_device(const struct device *device);
 void set_desc(unsigned int index, const volatile void *address, uint32_t size, uint16_t flags,
