@@ -125,6 +125,8 @@ static int answer_all(struct virtio *virtio, unsigned int index)
     do {
         more = answer_one(virtio, index, &cost);
         credit -= MIN(credit, cost);
+        if (more > 0 && queue->left == 0) /* as it seems; listening will tell */
+            more = 0;
         if (more == 0 && !virtio->paces[index].on)
             more = virtq_listen(queue);
     } while (more > 0 && credit);

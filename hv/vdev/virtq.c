@@ -141,6 +141,7 @@ int virtq_take(struct virtq *queue, struct virtq_chain *chain)
         return error;
     chain->push_at = chain->readable_count;
     queue->next++;
+    queue->left = (uint16_t)(count - 1);
     return 1;
 }
 

@@ -23,6 +23,7 @@ struct virtq {
     uint64_t available;    /* the driver's */
     uint64_t used;         /* the device's */
     uint16_t next;         /* of the available ring: to be taken */
+    uint16_t left;         /* that waited behind the chain that was taken last */
     uint16_t done;         /* of the used ring: to be filled */
     uint16_t told;         /* `done` when the driver was last told of it, or would have been */
     bool event_index;      /* as negotiated */
