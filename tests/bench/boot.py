@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import figures
 
 MARKER = "mica-guest: userspace reached"
-COUNTERS = struct.Struct("=3Q")  # struct counters of count.c
+COUNTERS = struct.Struct("=3Q")  # the first of struct counters, count.c
 KIND = re.compile(r"^  (\S.*?) +(\d+) +[\d.]+%$", re.MULTILINE)
 LARGEST = 3
 
@@ -43,7 +43,7 @@ def watch(command, counters):
         for line in process.stdout:
             output += line
             if MARKER in line and counted is None:
-                counted = COUNTERS.unpack(counters.read_bytes())
+                counted = COUNTERS.unpack_from(counters.read_bytes())
     return process.returncode, output, counted
 
 
@@ -76,4 +76,5 @@ def main():
     return 0 if all(ok for ok, _ in checks) else 1
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

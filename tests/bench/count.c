@@ -5,9 +5,10 @@
  *
  *   -plugin count.so,counters=FILE,begin=ADDRESS,end=ADDRESS
  *
- * FILE holds struct counters while the machine runs, for another process to read.  An instruction
- * that faults and is executed again counts twice.  Of QEMU's plugin interface (version 1) only what
- * is used here is declared: Debian packages no header.
+ * FILE holds struct counters while the machine runs, for another process to read.  A guest that
+ * executes the instruction MARK with a number has the three counts noted under that number.  An
+ * instruction that faults and is executed again counts twice.  Of QEMU's plugin interface (version
+ * 1) only what is used here is declared: Debian packages no header.
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -38,8 +39,14 @@ int qemu_plugin_install(uint64_t id, const void *info, int argc, char **argv);
 
 int qemu_plugin_version = 1;
 
-struct counters {
+#define MARKS 16u
+
+struct counts {
     uint64_t hypervisor, others, entries;
+};
+
+struct counters {
+    struct counts now, marks[MARKS];
 };
 
 static struct counters *counters;
@@ -48,14 +55,30 @@ static uint64_t begin, end;
 /* What was before the first entry is forgotten. */
 static void entered(unsigned int cpu, void *context)
 {
-    if (counters->entries++ == 0)
-        counters->hypervisor = counters->others = 0;
+    if (counters->now.entries++ == 0)
+        counters->now.hypervisor = counters->now.others = 0;
+}
+
+static void marked(unsigned int cpu, void *context)
+{
+    counters->marks[(uintptr_t)context] = counters->now;
 }
 
 static int is_vmrun(const struct plugin_instruction *insn)
 {
     return qemu_plugin_insn_size(insn) == 3 &&
            memcmp(qemu_plugin_insn_data(insn), "\x0f\x01\xd8", 3) == 0;
+}
+
+/* A NOP of eight bytes whose displacement holds the number and "mk"; -1: it is none. */
+static int mark_of(const struct plugin_instruction *insn)
+{
+    const uint8_t *bytes = qemu_plugin_insn_data(insn);
+
+    if (qemu_plugin_insn_size(insn) != 8 || memcmp(bytes, "\x0f\x1f\x84\0", 4) != 0 ||
+        memcmp(bytes + 5, "\0mk", 3) != 0 || bytes[4] >= MARKS)
+        return -1;
+    return bytes[4];
 }
 
 static void translated(uint64_t id, struct plugin_block *block)
@@ -65,10 +88,14 @@ static void translated(uint64_t id, struct plugin_block *block)
         const uint64_t address = qemu_plugin_insn_vaddr(insn);
         const int is_ours = address >= begin && address < end;
 
+        const int mark = is_ours ? -1 : mark_of(insn);
+
         if (is_ours && is_vmrun(insn))
             qemu_plugin_register_vcpu_insn_exec_cb(insn, entered, 0, NULL);
+        if (mark >= 0)
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, marked, 0, (void *)(uintptr_t)mark);
         qemu_plugin_register_vcpu_insn_exec_inline(
-            insn, PLUGIN_ADD, is_ours ? &counters->hypervisor : &counters->others, 1);
+            insn, PLUGIN_ADD, is_ours ? &counters->now.hypervisor : &counters->now.others, 1);
     }
 }
 

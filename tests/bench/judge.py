@@ -51,4 +51,5 @@ def main():
     return 0 if all(ok for ok, _ in checks) else 1
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
