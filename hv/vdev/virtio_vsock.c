@@ -32,7 +32,7 @@ enum {
 #define TURN_MAX    0x20000u
 #define BUFFER_COST 512u
 
-#define PIECE 512u /* is copied at once */
+#define BOUNCE 256u /* bytes at once of what does not lie in one piece */
 
 struct header {
     uint64_t src_cid, dst_cid;
@@ -82,15 +82,31 @@ static void wake_waiting(struct virtio_vsock *vsock)
 
 /* ---- Delivering ----------------------------------------------------------------------------- */
 
+/* Some of the next bytes where they lie, or a null pointer: they are not in one piece, or might
+ * overlap with those that they are copied to. */
+static const void *look(const struct virtq_chain *from, const struct virtq_chain *to, uint32_t size)
+{
+    if (from->dma == to->dma)
+        return NULL;
+    return from->dma->look(from->dma->ctx, from->buffers[from->pull_at].gpa, size);
+}
+
 static int copy(struct virtq_chain *from, struct virtq_chain *to, uint32_t size)
 {
-    uint8_t bytes[PIECE];
+    uint8_t bounce[BOUNCE];
 
     while (size) {
-        uint32_t piece = MIN(size, PIECE);
+        uint32_t piece = MIN(size, from->buffers[from->pull_at].size);
+        const void *bytes = look(from, to, piece);
 
-        if (virtq_pull(from, bytes, piece) != 0)
-            return -EFAULT;
+        if (bytes) {
+            virtq_skip(from, piece);
+        } else {
+            piece = MIN(piece, BOUNCE);
+            bytes = bounce;
+            if (virtq_pull(from, bounce, piece) != 0)
+                return -EFAULT;
+        }
         if (virtq_push(to, bytes, piece) != 0)
             return -ENODEV;
         size -= piece;
