@@ -12,7 +12,7 @@ O := build
 PLATFORM := qemu-svm
 GUESTS := build/guests/debian
 DEBIAN := build/guests/debian/mica.conf build/guests/debian-two/mica.conf
-DEBIAN_PROGRAMS := build/linux/mica-share
+DEBIAN_PROGRAMS := build/linux/mica-share build/linux/mica-vsock
 RUN :=
 
 Q := $(if $(V),,@)
