@@ -114,12 +114,13 @@ static int copy(struct virtq_chain *from, struct virtq_chain *to, uint32_t size)
     return 0;
 }
 
-/* 0; -EAGAIN: there is none, and `from` waits; -ENODEV: it is not to be had any more. */
-static int take_buffer(struct virtio_vsock *from, struct virtio_vsock *to,
+/* One of so many bytes at least: 0; -EAGAIN: there is none, and `from` waits; -ENODEV: it is not to
+ * be had any more. */
+static int take_buffer(struct virtio_vsock *from, struct virtio_vsock *to, uint64_t size,
                        struct virtq_chain *buffer)
 {
     if (virtio_take(to->virtio, QUEUE_RECEIVE, buffer)) {
-        if (buffer->writable > sizeof(struct header))
+        if (buffer->writable >= size)
             return 0;
         virtio_need_reset(to->virtio);
     }
@@ -137,7 +138,7 @@ static int64_t deliver(struct virtio_vsock *from, struct virtio_vsock *to, struc
                        struct virtq_chain *data)
 {
     struct virtq_chain buffer;
-    int error = take_buffer(from, to, &buffer);
+    int error = take_buffer(from, to, sizeof(header) + (header.size != 0), &buffer);
 
     if (error)
         return error;

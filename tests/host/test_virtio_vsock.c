@@ -150,6 +150,10 @@ static void test_delivering(void)
     struct header request = packet(REQUEST, 0), data = packet(RW, 100);
 
     start();
+    give(1, 1, HEADER);
+    send_packet(0, &request);
+    CHECK(received(1, 0)->op == REQUEST && done(0, TX) == 1, "a buffer as large as a packet");
+    start();
     give(1, 4, 2048);
     send_packet(0, &request);
     CHECK(memcmp(received(1, 0), &request, HEADER) == 0 && used_index() == 0 && done(0, TX) == 1,
