@@ -521,7 +521,7 @@ check-lint: $(O)/dsdt.c
 	$(Q)cppcheck --quiet --std=c11 --error-exitcode=1 --enable=warning,portability --inline-suppr \
 	  --suppressions-list=tools/cppcheck.txt -I. $(TIDY_FILES)
 	$(Q)printf '%s\n' $(TIDY_FILES) | xargs -P 2 -n 4 sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- \
-	  $(filter-out -Werror,$(IMAGE_CFLAGS)) 2>/dev/null' tidy
+	  $(filter-out -Werror $(STACK_BY_8),$(IMAGE_CFLAGS)) 2>/dev/null' tidy
 
 check-compilers:
 	$(Q)$(MAKE) --no-print-directory CC=gcc O=$(O)/check/gcc all
