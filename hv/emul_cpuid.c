@@ -151,25 +151,6 @@ static void leaf_topology(const struct vcpu *vcpu, uint32_t subleaf, struct cpui
     }
 }
 
-/* Bytes of an XSAVE area for these components, in the standard or in the compacted format. */
-static uint32_t xsave_size(uint64_t components, bool compacted)
-{
-    uint32_t size = 512 + 64;
-
-    for (unsigned int i = 2; i < 63; i++) {
-        struct cpuid_regs component;
-
-        if (!(components >> i & 1))
-            continue;
-        component = cpuid(0xd, i);
-        if (!compacted)
-            size = MAX(size, component.ebx + component.eax);
-        else
-            size = component.eax + (component.ecx & 2 ? (uint32_t)align_up(size, 64) : size);
-    }
-    return size;
-}
-
 static void leaf_xsave(const struct vcpu *vcpu, uint32_t subleaf, struct cpuid_regs *out)
 {
     uint64_t mask = fpu_host_mask();
@@ -178,11 +159,11 @@ static void leaf_xsave(const struct vcpu *vcpu, uint32_t subleaf, struct cpuid_r
     if (!cpu_has(FEATURE_XSAVE))
         return;
     if (subleaf == 0) {
-        *out = (struct cpuid_regs){(uint32_t)mask, xsave_size(xcr0, false), xsave_size(mask, false),
-                                   (uint32_t)(mask >> 32)};
+        *out = (struct cpuid_regs){(uint32_t)mask, cpuid_xsave_size(xcr0, false),
+                                   cpuid_xsave_size(mask, false), (uint32_t)(mask >> 32)};
     } else if (subleaf == 1) {
-        out->eax = cpuid(0xd, 1).eax & 0xf;
-        out->ebx = out->eax & 0xa ? xsave_size(xcr0, true) : 0;
+        out->eax = cpuid(0xd, 1).eax & (cpu_has(FEATURE_XSAVEC) ? 0xf : 0x5);
+        out->ebx = out->eax & 0xa ? cpuid_xsave_size(xcr0, true) : 0;
     } else if (subleaf < 63 && (mask >> subleaf & 1)) {
         *out = cpuid(0xd, subleaf);
     }

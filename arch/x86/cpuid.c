@@ -2,6 +2,7 @@
 /* The snapshot of the host's CPUID, and the comparison of another CPU with it. */
 #include "arch/x86/cpuid.h"
 
+#include "hv/addr.h"
 #include "hv/string.h"
 #include "hv/util.h"
 
@@ -100,4 +101,22 @@ bool cpuid_matches_host(enum cpu_feature *missing)
         }
     }
     return true;
+}
+
+uint32_t cpuid_xsave_size(uint64_t components, bool compacted)
+{
+    uint32_t size = 512 + 64;
+
+    for (unsigned int i = 2; i < 63; i++) {
+        struct cpuid_regs component;
+
+        if (!(components >> i & 1))
+            continue;
+        component = cpuid(0xd, i);
+        if (!compacted)
+            size = MAX(size, component.ebx + component.eax);
+        else
+            size = component.eax + (component.ecx & 2 ? (uint32_t)align_up(size, 64) : size);
+    }
+    return size;
 }

@@ -222,3 +222,5 @@ static inline bool cpu_has(enum cpu_feature feature)
 /* True if this CPU has every feature that the snapshot has; else *missing is the first that it
  * lacks. */
 bool cpuid_matches_host(enum cpu_feature *missing);
+/* Bytes of an XSAVE area for these components, in the standard or in the compacted format. */
+uint32_t cpuid_xsave_size(uint64_t components, bool compacted);
