@@ -122,7 +122,7 @@ static void check_nmi_wakes(void)
     self_ipi(VEC_LOW);
     ioapic_set_pin(2, ICR_NMI);
     begin = rdtsc();
-    pit_one_shot(5000);
+    pit_one_shot(50000); /* 42 ms: what came before the HLT would not end it */
     __asm__ volatile("hlt" ::: "memory");
     check(rdtsc() - begin > tsc_per_ms(),
           "HLT with interrupts off is not ended by one that is pending");
