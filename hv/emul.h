@@ -19,6 +19,8 @@ exit_handler emul_dr;
 exit_handler emul_xsetbv;
 exit_handler emul_exception; /* emul_exception.c */
 exit_handler emul_hypercall;
+exit_handler emul_kernel_call; /* a hypercall of 64-bit code at CPL 0 */
+exit_handler emul_cache;       /* exit.c */
 
 /* What a guest's CPUID shows; the MSR and CR4 policies ask it, so that all three agree. */
 void emul_cpuid_get(const struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf,

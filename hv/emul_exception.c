@@ -36,11 +36,29 @@ enum exit_action emul_exception(struct vcpu *vcpu, const struct vm_exit *exit)
     return ACTION_RESUME;
 }
 
+static NOINLINE enum exit_action answer(struct vcpu *vcpu, pv_function *function)
+{
+    vcpu->gprs.r[GPR_RAX] = (uint64_t)function(vcpu);
+    return ACTION_ADVANCE;
+}
+
+/* Without a frame of its own. */
+enum exit_action emul_kernel_call(struct vcpu *vcpu, const struct vm_exit *exit)
+{
+    pv_function *function = pv_find(vcpu->gprs.r[GPR_RAX]);
+
+    if (function)
+        return answer(vcpu, function);
+    vcpu->gprs.r[GPR_RAX] = (uint64_t)-KVM_ENOSYS;
+    return ACTION_ADVANCE;
+}
+
 /* 32-bit code gives 32 bits, and gets them. */
-static COLD enum exit_action call_from_32_bits(struct vcpu *vcpu)
+static COLD enum exit_action call_from_32_bits(struct vcpu *vcpu, const struct vm_exit *exit)
 {
     pv_cut_registers(vcpu);
-    vcpu->gprs.r[GPR_RAX] = (uint32_t)pv_call(vcpu);
+    emul_kernel_call(vcpu, exit);
+    vcpu->gprs.r[GPR_RAX] = (uint32_t)vcpu->gprs.r[GPR_RAX];
     return ACTION_ADVANCE;
 }
 
@@ -58,7 +76,6 @@ enum exit_action emul_hypercall(struct vcpu *vcpu, const struct vm_exit *exit)
     if (unlikely(mode & MODE_CPL))
         return refuse_call(vcpu, mode);
     if (unlikely(!(mode & MODE_CODE64)))
-        return call_from_32_bits(vcpu);
-    vcpu->gprs.r[GPR_RAX] = (uint64_t)pv_call(vcpu);
-    return ACTION_ADVANCE;
+        return call_from_32_bits(vcpu, exit);
+    return emul_kernel_call(vcpu, exit);
 }

@@ -49,7 +49,8 @@ static enum exit_action nothing_to_do(struct vcpu *vcpu, const struct vm_exit *e
     return ACTION_RESUME;
 }
 
-static enum exit_action skip(struct vcpu *vcpu, const struct vm_exit *exit)
+/* Memory is coherent, and no guest may empty the caches of others. */
+enum exit_action emul_cache(struct vcpu *vcpu, const struct vm_exit *exit)
 {
     return ACTION_ADVANCE;
 }
@@ -140,7 +141,7 @@ exit_handler *const exit_handlers[EXIT_KIND_COUNT] = {
     [EXIT_CR] = emul_cr,
     [EXIT_DR] = emul_dr,
     [EXIT_XSETBV] = emul_xsetbv,
-    [EXIT_CACHE] = skip, /* memory is coherent, and no guest may empty the caches of others */
+    [EXIT_CACHE] = emul_cache,
     [EXIT_RDPMC] = rdpmc,
     [EXIT_HIDDEN] = hidden_instruction,
     [EXIT_APIC_WRITE] = apic_written,

@@ -38,7 +38,7 @@ static inline bool may_enter_again(struct vcpu *vcpu)
         return false;
     if (likely(!__atomic_load_n(&vcpu->attention, __ATOMIC_RELAXED)))
         return true;
-    if (__atomic_load_n(&vcpu->requests, __ATOMIC_RELAXED))
+    if (__atomic_load_n(&vcpu->requests, __ATOMIC_RELAXED) || vcpu->flush_tlb)
         return false;
     intr_deliver(vcpu);
     return true;

@@ -14,17 +14,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Read once, for others may write it: as through volatile, but within one instruction. */
+static inline uint64_t guest_entry(const uint64_t *entry)
+{
+    uint64_t value = *entry;
+
+    __asm__("" : "+r"(value));
+    return value;
+}
+
 /* From an entry to that of the table that it points to.  False: it is not in the slot, or not
  * there. Slots are whole pages: a table is in one or is not. */
 static inline bool guest_go_down(const struct mem_slot *slot, uint64_t *entry, uint64_t gva,
                                  unsigned int shift)
 {
     uint64_t offset = (*entry & CR3_ADDRESS) - slot->gpa.value;
-    const volatile uint64_t *table = phys_to_virt(HPA(slot->hpa.value + offset));
+    const uint64_t *table = phys_to_virt(HPA(slot->hpa.value + offset));
 
     if (unlikely(offset >= slot->size))
         return false;
-    *entry = table[gva >> shift & 511];
+    *entry = guest_entry(&table[gva >> shift & 511]);
     return likely(*entry & PTE_P);
 }
 
@@ -42,8 +51,8 @@ static inline const void *guest_in_page(const struct mem_slot *slot, uint64_t en
  * without any checks of access, which asks only for what it needs, or a null pointer where that
  * does not suffice: RAM outside the largest slot, a page's end within.
  */
-static inline const void *guest_mem_used(const struct vm *vm, uint64_t cr3, uint64_t gva,
-                                         unsigned int size)
+static ALWAYS_INLINE const void *guest_mem_used(const struct vm *vm, uint64_t cr3, uint64_t gva,
+                                                unsigned int size)
 {
     const struct mem_slot *slot = &vm->slots[vm->largest_slot];
     uint64_t entry = cr3;

@@ -19,6 +19,7 @@
 #define PRINTF(f, a)  __attribute__((format(printf, f, a)))
 #define COLD          __attribute__((noinline, cold)) /* keeps what it needs out of its callers */
 #define NOINLINE      __attribute__((noinline))
+#define ALWAYS_INLINE inline __attribute__((always_inline))
 #define UNUSED        __attribute__((unused))
 #define likely(x)     __builtin_expect(!!(x), 1)
 #define unlikely(x)   __builtin_expect(!!(x), 0)

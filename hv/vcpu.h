@@ -97,8 +97,9 @@ struct vcpu {
         struct {
             uint32_t requests; /* (a) VCPU_REQ_* */
             bool check_events; /* (c) an interrupt or NMI may be deliverable */
+            bool flush_tlb;    /* (c) the backend does so at the next entry */
         };
-        uint64_t attention; /* one look at both: 0, and there is nothing to do before an entry */
+        uint64_t attention; /* one look at all: 0, and there is nothing to do before an entry */
     };
     uint32_t nmi_pending; /* (a) 0, 1 or 2: two are kept, as the hardware does */
     uint8_t sipi_vector;  /* (a) */

@@ -9,17 +9,18 @@
 #include "arch/x86/regs.h"
 #include "hv/guest_used.h"
 
-/* Four bytes at RIP, without a fetch that could fault: the CPU has been there. */
-static inline bool svm_read_code(const struct vcpu *vcpu, const struct vmcb *vmcb, uint32_t *bytes)
+/*
+ * Four bytes at RIP, without a fetch that could fault: the CPU has been there.  0, with which none
+ * of these instructions begins, where they cannot be had.
+ */
+static ALWAYS_INLINE uint32_t svm_read_code(const struct vcpu *vcpu, const struct vmcb *vmcb)
 {
     const volatile uint32_t *code;
 
     if (!svm_is_code64(vmcb))
-        return false;
+        return 0;
     code = guest_mem_used(vcpu->vm, vmcb->cr3_, vmcb->rip, sizeof(*code));
-    if (code)
-        *bytes = *code;
-    return code != NULL;
+    return code ? *code : 0;
 }
 
 /* ---- Instructions of fixed bytes ------------------------------------------------------------ */
@@ -40,14 +41,12 @@ static const struct svm_shape svm_wrmsr_shape = {0xffff, 0x300f, 2};
 /* The bytes are those that are expected, without prefixes.  The exit's code is one of the above. */
 static inline uint64_t svm_plain_end(const struct vcpu *vcpu, const struct vmcb *vmcb)
 {
+    uint32_t bytes = svm_read_code(vcpu, vmcb);
     const struct svm_shape *shape = vmcb->exit_code == SVM_EXIT_MSR && vmcb->exit_info1
                                         ? &svm_wrmsr_shape
                                         : &svm_shapes[vmcb->exit_code - SVM_EXIT_CPUID];
-    uint32_t bytes;
 
-    return svm_read_code(vcpu, vmcb, &bytes) && (bytes & shape->mask) == shape->bytes
-               ? vmcb->rip + shape->length
-               : 0;
+    return (bytes & shape->mask) == shape->bytes ? vmcb->rip + shape->length : 0;
 }
 
 /* ---- MOV to CR4 ----------------------------------------------------------------------------- */
@@ -61,10 +60,8 @@ static inline uint64_t svm_plain_end(const struct vcpu *vcpu, const struct vmcb 
 static inline uint64_t svm_same_cr4_end(const struct vcpu *vcpu, const struct vmcb *vmcb)
 {
     unsigned int length = 3, high = 0, gpr;
-    uint32_t bytes;
+    uint32_t bytes = svm_read_code(vcpu, vmcb);
 
-    if (!svm_read_code(vcpu, vmcb, &bytes))
-        return 0;
     if ((uint8_t)bytes == SVM_REX_B) {
         bytes >>= 8;
         length = 4;

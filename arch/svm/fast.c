@@ -13,16 +13,6 @@
 #include "arch/x86/regs.h"
 #include "hv/emul.h"
 
-/* What comes here, by exit code; EXIT_HOST_EVENT, which is 0: does not. */
-#define FIRST      SVM_EXIT_CPUID
-#define KIND(exit) [SVM_EXIT_##exit - FIRST]
-#define MORE       0x80u /* the exit's information says more of what it is */
-
-static const uint8_t kinds[] = {
-    KIND(CPUID) = EXIT_CPUID,      KIND(INVD) = EXIT_CACHE,        KIND(IOIO) = EXIT_IO | MORE,
-    KIND(MSR) = EXIT_RDMSR | MORE, KIND(VMMCALL) = EXIT_HYPERCALL, KIND(WBINVD) = EXIT_CACHE,
-};
-
 /*
  * Is there more to do there than to go on?  A shadow ends, a step is made, EIP wraps; or it is 0,
  * and not known.
@@ -35,19 +25,19 @@ static inline bool is_special(const struct vmcb *vmcb, uint64_t next)
 
 /*
  * Is it time for the long path?  A physical interrupt that is pending ends the guest at once; but
- * not on Bochs 2.7 while the guest has IF = 0.  So when the timer is due, and now and then for the
- * others, the long path is taken, which lets it in. (Without short paths it is always time: look_at
- * is 0.)
+ * not on Bochs 2.7 while the guest has IF = 0.  So when the timer was to be due at the last entry
+ * from there, and now and then for all others, the long path is taken, which lets it in. (Without
+ * short paths it is always time: look_at is 0.)
  */
 static inline bool is_time_to_look(const struct vcpu *vcpu, uint64_t now)
 {
-    return now >= vcpu->cpu->timer_deadline || now >= to_svm(vcpu)->look_at;
+    return now >= to_svm(vcpu)->look_at;
 }
 
 static inline enum fast_result go_on(struct vcpu *vcpu)
 {
     to_svm(vcpu)->vmcb->rax = vcpu->gprs.r[GPR_RAX];
-    return may_enter_again(vcpu) && to_svm(vcpu)->asid_generation ? FAST_AGAIN : FAST_DONE;
+    return may_enter_again(vcpu) ? FAST_AGAIN : FAST_DONE;
 }
 
 /* A simple access to device memory by 64-bit code.  For these exits no CPU gives a length. */
@@ -68,29 +58,55 @@ static NOINLINE enum fast_result device_memory(struct vcpu *vcpu, struct vmcb *v
     return go_on(vcpu);
 }
 
-/* next is what is behind the instruction, or 0. */
+/* ---- Instructions --------------------------------------------------------------------------- */
+
+/* What comes here, by exit code; EXIT_HOST_EVENT, which is 0: does not. */
+#define FIRST      SVM_EXIT_CPUID
+#define KIND(exit) [SVM_EXIT_##exit - FIRST]
+#define MORE       0x80u /* the exit's information says more of what it is */
+
+static const uint8_t kinds[] = {
+    KIND(CPUID) = EXIT_CPUID,      KIND(INVD) = EXIT_CACHE,        KIND(IOIO) = EXIT_IO | MORE,
+    KIND(MSR) = EXIT_RDMSR | MORE, KIND(VMMCALL) = EXIT_HYPERCALL, KIND(WBINVD) = EXIT_CACHE,
+};
+
+static enum exit_action call(struct vcpu *vcpu, const struct vm_exit *exit)
+{
+    const struct vmcb *vmcb = to_svm(vcpu)->vmcb;
+
+    return likely(svm_is_code64(vmcb) && vmcb->cpl_ == 0) ? emul_kernel_call(vcpu, exit)
+                                                          : emul_hypercall(vcpu, exit);
+}
+
+static exit_handler *const handlers[] = {
+    [EXIT_CPUID] = emul_cpuid, [EXIT_HYPERCALL] = call, [EXIT_RDMSR] = emul_rdmsr,
+    [EXIT_WRMSR] = emul_wrmsr, [EXIT_IO] = emul_io,     [EXIT_CACHE] = emul_cache,
+};
+
+/* next is what is behind the instruction, or 0; of IN and OUT it is not looked at. */
 static NOINLINE enum fast_result instruction(struct vcpu *vcpu, struct vmcb *vmcb, uint64_t now,
                                              uint64_t kind, uint64_t next)
 {
     uint64_t rip = vmcb->rip;
 
-    if (is_special(vmcb, next) || is_time_to_look(vcpu, now))
-        return FAST_NOT;
     if (kind & MORE) {
         kind &= ~MORE;
         if (kind == EXIT_IO) {
             vcpu->exit.io = svm_decode_io(vmcb->exit_info1);
             if (vcpu->exit.io.string)
                 return FAST_NOT;
+            next = vmcb->exit_info2; /* on every CPU */
         } else if (vmcb->exit_info1) {
             kind = EXIT_WRMSR;
         }
     }
+    if (is_special(vmcb, next) || is_time_to_look(vcpu, now))
+        return FAST_NOT;
     vcpu->rip = rip;
     vcpu->gprs.r[GPR_RAX] = vmcb->rax;
     vmcb->rip = next;
     note_exit(vcpu, kind, now, rip, vmcb->exit_code, vmcb->exit_info1);
-    if (unlikely(exit_handlers[kind](vcpu, &vcpu->exit) != ACTION_ADVANCE)) {
+    if (unlikely(handlers[kind](vcpu, &vcpu->exit) != ACTION_ADVANCE)) {
         to_svm(vcpu)->vmcb->rip = vcpu->rip;
         return deliver_fault(vcpu, go_on(vcpu));
     }
@@ -113,11 +129,8 @@ static NOINLINE enum fast_result same_cr4(struct vcpu *vcpu, struct vmcb *vmcb)
 }
 
 /* On a CPU that says only for IN and OUT how long the instruction was. */
-static NOINLINE enum fast_result unknown_length(struct vcpu *vcpu, struct vmcb *vmcb,
-                                                unsigned int kind)
+static NOINLINE enum fast_result unknown_length(struct vcpu *vcpu, struct vmcb *vmcb, uint64_t kind)
 {
-    if (vmcb->exit_code == SVM_EXIT_IOIO)
-        return instruction(vcpu, vmcb, rdtsc(), kind, vmcb->exit_info2);
     return instruction(vcpu, vmcb, rdtsc(), kind, svm_plain_end(vcpu, vmcb));
 }
 
@@ -131,7 +144,7 @@ enum fast_result svm_fast_exit(struct vcpu *vcpu)
     vmcb->tlb_control = VMCB_TLB_NONE;
     vmcb->clean = VMCB_CLEAN_ALL;
     if (index < ARRAY_SIZE(kinds) && kinds[index])
-        return cpu_has(FEATURE_SVM_NRIPS)
+        return cpu_has(FEATURE_SVM_NRIPS) || kinds[index] == (EXIT_IO | MORE)
                    ? instruction(vcpu, vmcb, rdtsc(), kinds[index], vmcb->next_rip)
                    : unknown_length(vcpu, vmcb, kinds[index]);
     if (vmcb->exit_code == SVM_EXIT_NPF)

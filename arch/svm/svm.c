@@ -169,7 +169,7 @@ static void svm_vcpu_load(struct vcpu *vcpu, struct cpu *cpu)
     struct svm_vcpu *svm = to_svm(vcpu);
 
     svm->vmcb->clean = 0;
-    svm->asid_generation = 0;
+    vcpu->flush_tlb = true;
     svm_load_cr2(svm->vmcb);
 }
 
@@ -191,6 +191,7 @@ static void assign_asid(struct svm_vcpu *svm, struct svm_cpu *cpu)
     vmcb_set_asid(svm->vmcb, cpu->asid_next++);
     svm->asid_generation = cpu->asid_generation;
     svm->slat_generation = vm_part(svm->vcpu.vm)->slat_generation;
+    svm->vcpu.flush_tlb = false;
 }
 
 static void flush_guest_tlb(struct vcpu *vcpu)
@@ -200,7 +201,7 @@ static void flush_guest_tlb(struct vcpu *vcpu)
     if (cpu_has(FEATURE_SVM_FLUSH_ASID))
         svm->vmcb->tlb_control = VMCB_TLB_FLUSH_ASID;
     else
-        svm->asid_generation = 0;
+        vcpu->flush_tlb = true;
 }
 
 static void slat_flush(struct vm *vm)
@@ -247,11 +248,11 @@ static bool enter(struct vcpu *vcpu, struct vm_exit *exit)
     if (unlikely(hlt_in_shadow(svm, exit)))
         return true;
     /* VMRUN must follow: a new generation of ASIDs starts with the flush that it does. */
-    if (svm->asid_generation != cpu->asid_generation ||
+    if (vcpu->flush_tlb || svm->asid_generation != cpu->asid_generation ||
         svm->slat_generation !=
             __atomic_load_n(&vm_part(vcpu->vm)->slat_generation, __ATOMIC_ACQUIRE))
         assign_asid(svm, cpu);
-    svm->look_at = vcpu->fast ? rdtsc() + SVM_LONGEST_ROW : 0;
+    svm->look_at = vcpu->fast ? MIN(rdtsc() + SVM_LONGEST_ROW, vcpu->cpu->timer_deadline) : 0;
     vmcb->rip = vcpu->rip;
     vmcb->rax = vcpu->gprs.r[GPR_RAX];
     if (speculation_measures)

@@ -23,9 +23,9 @@ struct svm_vcpu {
     uint64_t cr0_hidden;          /* the guest's CD, NW and NE: the hardware's are Mica's */
     uint64_t efer_hidden;         /* the guest's LME while its paging is off */
     uint32_t exceptions;          /* intercepted besides #DB, #AC and #MC */
-    uint64_t asid_generation;     /* its ASID is good while this is the CPU's; 0: needs a new one */
+    uint64_t asid_generation;     /* its ASID is good while this is the CPU's */
     uint64_t slat_generation;     /* of the VM when it last got an ASID */
-    uint64_t look_at;             /* TSC at which an exit has to take the long path, see fast.c */
+    uint64_t look_at;             /* TSC from which exits take the long path, see fast.c */
     bool nmi_blocked;             /* from the injection of an NMI to the end of its IRET */
     bool intr_window, nmi_window; /* asked for */
     bool stepping_iret;  /* IRET is being stepped over, for the CPU does not tell when it is done */

@@ -48,7 +48,7 @@ void svm_vmcb_reset(struct svm_vcpu *svm, const struct svm_vm *vm, const struct 
     vmcb_set_n_cr3(vmcb, slat->root);
     vmcb_set_pat(vmcb, PAT_RESET);
     vmcb_set_efer(vmcb, EFER_SVME);
-    svm->asid_generation = 0;
+    svm->vcpu.flush_tlb = true;
     svm->nmi_blocked = svm->stepping_iret = svm->intr_window = svm->nmi_window = false;
     svm->efer_hidden = 0;
     update_cr_intercepts(svm);

@@ -10,14 +10,6 @@
 #include "arch/x86/regs.h"
 #include "hv/emul.h"
 
-/* What comes here, by exit reason; EXIT_HOST_EVENT, which is 0: does not. */
-static const uint8_t kinds[] = {
-    [VMX_REASON_CPUID] = EXIT_CPUID,      [VMX_REASON_INVD] = EXIT_CACHE,
-    [VMX_REASON_VMCALL] = EXIT_HYPERCALL, [VMX_REASON_IO] = EXIT_IO,
-    [VMX_REASON_RDMSR] = EXIT_RDMSR,      [VMX_REASON_WRMSR] = EXIT_WRMSR,
-    [VMX_REASON_WBINVD] = EXIT_CACHE,
-};
-
 /* Is there more to do there than to go on?  A shadow ends, a step is made, EIP wraps. */
 static inline bool is_special(uint64_t next)
 {
@@ -28,7 +20,7 @@ static inline bool is_special(uint64_t next)
 static inline enum fast_result go_on(struct vcpu *vcpu)
 {
     cpu_take_interrupts();
-    return may_enter_again(vcpu) && !to_vmx(vcpu)->flush_vpid ? FAST_AGAIN : FAST_DONE;
+    return may_enter_again(vcpu) ? FAST_AGAIN : FAST_DONE;
 }
 
 #define DATA_ACCESS (VMX_EPT_LINEAR_VALID | VMX_EPT_LINEAR_FINAL)
@@ -63,16 +55,37 @@ static NOINLINE enum fast_result device_memory(struct vcpu *vcpu)
     return go_on(vcpu);
 }
 
-static NOINLINE enum fast_result instruction(struct vcpu *vcpu, uint64_t reason)
+/* ---- Instructions --------------------------------------------------------------------------- */
+
+/* What comes here, by exit reason; EXIT_HOST_EVENT, which is 0: does not. */
+static const uint8_t kinds[VMX_SHORT_PATHS] = {
+    [VMX_REASON_CPUID] = EXIT_CPUID,      [VMX_REASON_INVD] = EXIT_CACHE,
+    [VMX_REASON_VMCALL] = EXIT_HYPERCALL, [VMX_REASON_IO] = EXIT_IO,
+    [VMX_REASON_RDMSR] = EXIT_RDMSR,      [VMX_REASON_WRMSR] = EXIT_WRMSR,
+    [VMX_REASON_WBINVD] = EXIT_CACHE,
+};
+
+static enum exit_action call(struct vcpu *vcpu, const struct vm_exit *exit)
 {
-    uint64_t kind = kinds[reason];
+    return likely(is_code64() && SEG_ATTR_DPL(vmread_sure(VMCS_GUEST_SS_AR)) == 0)
+               ? emul_kernel_call(vcpu, exit)
+               : emul_hypercall(vcpu, exit);
+}
+
+static exit_handler *const handlers[] = {
+    [EXIT_CPUID] = emul_cpuid, [EXIT_HYPERCALL] = call, [EXIT_RDMSR] = emul_rdmsr,
+    [EXIT_WRMSR] = emul_wrmsr, [EXIT_IO] = emul_io,     [EXIT_CACHE] = emul_cache,
+};
+
+static NOINLINE enum fast_result instruction(struct vcpu *vcpu, uint64_t reason, uint64_t kind)
+{
     uint64_t rip = vmread_sure(VMCS_GUEST_RIP);
     uint64_t next = rip + vmread_sure(VMCS_EXIT_INSN_LEN);
     uint64_t info = 0;
 
     if (is_special(next))
         return FAST_NOT;
-    if (reason == VMX_REASON_IO) {
+    if (kind == EXIT_IO) {
         info = vmread_sure(VMCS_EXIT_QUALIFICATION);
         vcpu->exit.io = vmx_decode_io(info);
         if (vcpu->exit.io.string)
@@ -81,7 +94,7 @@ static NOINLINE enum fast_result instruction(struct vcpu *vcpu, uint64_t reason)
     vcpu->rip = rip;
     vmwrite_sure(VMCS_GUEST_RIP, next);
     note_exit(vcpu, kind, rdtsc(), rip, reason, info);
-    if (unlikely(exit_handlers[kind](vcpu, &vcpu->exit) != ACTION_ADVANCE)) {
+    if (unlikely(handlers[kind](vcpu, &vcpu->exit) != ACTION_ADVANCE)) {
         vmwrite_sure(VMCS_GUEST_RIP, vcpu->rip);
         return deliver_fault(vcpu, go_on(vcpu));
     }
@@ -94,9 +107,9 @@ enum fast_result vmx_fast_exit(struct vcpu *vcpu)
     uint64_t reason = vmread_sure(VMCS_EXIT_REASON);
 
     to_vmx(vcpu)->event_queued = false;
-    if (!vcpu->fast)
+    if (reason >= to_vmx(vcpu)->short_paths)
         return FAST_NOT;
-    if (reason < ARRAY_SIZE(kinds) && kinds[reason])
-        return instruction(vcpu, reason);
+    if (kinds[reason])
+        return instruction(vcpu, reason, kinds[reason]);
     return reason == VMX_REASON_EPT_VIOLATION ? device_memory(vcpu) : FAST_NOT;
 }

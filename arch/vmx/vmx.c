@@ -180,7 +180,7 @@ static void vcpu_reset_vmx(struct vcpu *vcpu)
     struct vmx_vcpu *vmx = to_vmx(vcpu);
 
     vmx_vmcs_reset(vmx);
-    vmx->flush_vpid = true;
+    vmx->vcpu.flush_tlb = true;
 }
 
 static const uint32_t switched_msrs[SWITCH_COUNT] = {
@@ -198,7 +198,7 @@ static void move_to(struct vmx_vcpu *vmx, struct cpu *cpu)
     vmx_vmcs_set_host(cpu);
     vmx->last_cpu = cpu;
     vmx->slat_generation = 0;
-    vmx->flush_vpid = true;
+    vmx->vcpu.flush_tlb = true;
 }
 
 static void vcpu_load_vmx(struct vcpu *vcpu, struct cpu *cpu)
@@ -237,7 +237,7 @@ static void vcpu_put_vmx(struct vcpu *vcpu)
 
 static void flush_guest_tlb(struct vcpu *vcpu)
 {
-    to_vmx(vcpu)->flush_vpid = true;
+    vcpu->flush_tlb = true;
 }
 
 static void slat_flush(struct vm *vm)
@@ -256,7 +256,7 @@ static void drop_first_level(struct vmx_vcpu *vmx)
 {
     if (vmx_caps.vpid)
         invvpid(vmx_caps.invvpid_single ? VMX_INVVPID_SINGLE : VMX_INVVPID_ALL, vmx->vpid);
-    vmx->flush_vpid = false;
+    vmx->vcpu.flush_tlb = false;
 }
 
 /* ---- Entering ------------------------------------------------------------------------------- */
@@ -296,8 +296,9 @@ static bool enter(struct vcpu *vcpu, struct vm_exit *exit)
 
     if (unlikely(vmx->slat_generation != generation))
         drop_second_level(vmx, generation);
-    if (unlikely(vmx->flush_vpid))
+    if (unlikely(vcpu->flush_tlb))
         drop_first_level(vmx);
+    vmx->short_paths = vcpu->fast ? VMX_SHORT_PATHS : 0;
     vmwrite(VMCS_GUEST_RIP, vcpu->rip);
     result = speculation_measures ? vmx_enter_guarded(vcpu, vmx->launched)
                                   : vmx_enter(vcpu, vmx->launched);

@@ -45,7 +45,7 @@ struct vmx_vcpu {
     bool prepared;        /* VMCLEAR has made the page a VMCS */
     bool launched;        /* VMRESUME, not VMLAUNCH */
     bool event_queued;    /* the entry interruption information is valid */
-    bool flush_vpid;      /* at the next entry */
+    uint64_t short_paths; /* exit reasons below may take one: VMX_SHORT_PATHS, or 0 */
     bool nmi_seen;        /* since it was loaded NMIs may have been blocked: see vmx_blocking() */
     uint32_t cpu_ctls;    /* the primary controls, as they are in the VMCS */
     struct cpu *last_cpu; /* where it ran last: its host state is in the VMCS, its translations in
@@ -124,6 +124,7 @@ void vmx_mend_delivery(struct vcpu *vcpu);
 extern struct slat_format ept_format;
 
 /* fast.c */
+#define VMX_SHORT_PATHS (VMX_REASON_WBINVD + 1)
 enum fast_result vmx_fast_exit(struct vcpu *vcpu);
 
 /* enter.asm: what the short path said of an exit, or that the CPU refused to try; without the

@@ -178,8 +178,9 @@ static int64_t use(const struct caller *caller, enum mica_call call, uint64_t nu
     return uses[call](caller, own(caller, number), argument);
 }
 
-int64_t event_call(struct vcpu *vcpu, enum mica_call call)
+int64_t event_call(struct vcpu *vcpu)
 {
+    enum mica_call call = (enum mica_call)(vcpu->gprs.r[GPR_RAX] - MICA_CALL_FIRST);
     const struct caller caller = {vcpu->vm->pair, vcpu->vm->side, vcpu->vm};
     const uint64_t a = vcpu->gprs.r[GPR_RBX], b = vcpu->gprs.r[GPR_RCX];
     int64_t result;

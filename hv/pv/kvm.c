@@ -117,16 +117,9 @@ static int64_t sched_yield_to(struct vcpu *vcpu)
     return 0;
 }
 
-int64_t kvm_call(struct vcpu *vcpu, uint64_t number)
-{
-    static int64_t (*const calls[])(struct vcpu *) = {
-        [KVM_HC_VAPIC_POLL_IRQ] = poll_irq,
-        [KVM_HC_KICK_CPU] = kick,
-        [KVM_HC_SEND_IPI] = send_ipi,
-        [KVM_HC_SCHED_YIELD] = sched_yield_to,
-    };
-
-    if (number >= ARRAY_SIZE(calls) || !calls[number])
-        return -KVM_ENOSYS;
-    return calls[number](vcpu);
-}
+pv_function *const kvm_calls[KVM_HC_COUNT] = {
+    [KVM_HC_VAPIC_POLL_IRQ] = poll_irq,
+    [KVM_HC_KICK_CPU] = kick,
+    [KVM_HC_SEND_IPI] = send_ipi,
+    [KVM_HC_SCHED_YIELD] = sched_yield_to,
+};

@@ -34,6 +34,7 @@
 #define KVM_HC_KICK_CPU       5  /* flags, APIC id: its HLT ends, this one or the next */
 #define KVM_HC_SEND_IPI       10 /* two words of a bitmap, the APIC id of its bit 0, ICR */
 #define KVM_HC_SCHED_YIELD    11 /* APIC id: it is to run rather than the caller */
+#define KVM_HC_COUNT          12
 
 /* Errors of hypercalls, negative in RAX. */
 #define KVM_EPERM  1

@@ -62,7 +62,7 @@ static int64_t shutdown(struct vcpu *vcpu)
     return 0;
 }
 
-static int64_t (*const calls[MICA_CALL_EVENT_CREATE])(struct vcpu *) = {
+pv_function *const mica_calls[MICA_CALL_COUNT] = {
     [MICA_CALL_VERSION] = version,
     [MICA_CALL_FEATURES] = features,
     [MICA_CALL_CONSOLE_WRITE] = write_console,
@@ -70,16 +70,15 @@ static int64_t (*const calls[MICA_CALL_EVENT_CREATE])(struct vcpu *) = {
     [MICA_CALL_ID] = id,
     [MICA_CALL_MARK] = mark,
     [MICA_CALL_SHUTDOWN] = shutdown,
+    [MICA_CALL_EVENT_CREATE] = event_call,
+    [MICA_CALL_EVENT_BIND] = event_call,
+    [MICA_CALL_EVENT_NOTIFY] = event_call,
+    [MICA_CALL_EVENT_MASK] = event_call,
+    [MICA_CALL_EVENT_CLOSE] = event_call,
+    [MICA_CALL_EVENT_STATUS] = event_call,
 };
 
 uint32_t mica_features(void)
 {
     return (1u << MICA_CALL_COUNT) - 1;
-}
-
-int64_t mica_call(struct vcpu *vcpu, uint64_t index)
-{
-    if (index >= MICA_CALL_COUNT)
-        return -MICA_ENOSYS;
-    return index < ARRAY_SIZE(calls) ? calls[index](vcpu) : event_call(vcpu, (enum mica_call)index);
 }

@@ -20,12 +20,3 @@ void pv_cut_registers(struct vcpu *vcpu)
     r[GPR_RDX] = (uint32_t)r[GPR_RDX];
     r[GPR_RSI] = (uint32_t)r[GPR_RSI];
 }
-
-int64_t pv_call(struct vcpu *vcpu)
-{
-    uint64_t number = vcpu->gprs.r[GPR_RAX];
-
-    if (number >= MICA_CALL_FIRST)
-        return mica_call(vcpu, number - MICA_CALL_FIRST);
-    return kvm_call(vcpu, number);
-}

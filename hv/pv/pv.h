@@ -13,9 +13,22 @@
 
 /* After RESET and INIT: no address that the guest named before is used any more. */
 void pv_reset(struct vcpu *vcpu);
-/* The call whose number is in RAX, from CPL 0; returns what goes there.  Arguments are in RBX, RCX,
- * RDX and RSI; those of a caller outside 64-bit code are to be cut before. */
-int64_t pv_call(struct vcpu *vcpu);
+
+/* A call: the number is in RAX, arguments in RBX, RCX, RDX and RSI; returns what goes to RAX. */
+typedef int64_t pv_function(struct vcpu *vcpu);
+extern pv_function *const kvm_calls[KVM_HC_COUNT];     /* kvm.c; null pointers among them */
+extern pv_function *const mica_calls[MICA_CALL_COUNT]; /* mica.c */
+
+/* That of a number, or a null pointer. */
+static inline pv_function *pv_find(uint64_t number)
+{
+    if (number < ARRAY_SIZE(kvm_calls))
+        return kvm_calls[number];
+    number -= MICA_CALL_FIRST;
+    return number < ARRAY_SIZE(mica_calls) ? mica_calls[number] : NULL;
+}
+
+/* Of a caller outside 64-bit code, before the call. */
 void pv_cut_registers(struct vcpu *vcpu);
 
 /* ---- kvm.c ---------------------------------------------------------------------------------- */
@@ -25,7 +38,6 @@ uint32_t kvm_features(void);
 /* MSR_KVM_STEAL_TIME to MSR_KVM_POLL_CONTROL.  False: #GP. */
 uint64_t kvm_read_msr(const struct vcpu *vcpu, uint32_t msr);
 bool kvm_write_msr(struct vcpu *vcpu, uint32_t msr, uint64_t value);
-int64_t kvm_call(struct vcpu *vcpu, uint64_t number);
 
 /* Was it kicked since it was asked last? */
 static inline bool kvm_take_kick(struct vcpu *vcpu)
@@ -76,11 +88,9 @@ static inline void kvm_eoi_sync(struct vcpu *vcpu)
 /* ---- mica.c --------------------------------------------------------------------------------- */
 
 uint32_t mica_features(void);
-int64_t mica_call(struct vcpu *vcpu, uint64_t index);
 
 /* ---- event.c -------------------------------------------------------------------------------- */
 
-/* MICA_CALL_EVENT_CREATE and the following. */
-int64_t event_call(struct vcpu *vcpu, enum mica_call call);
+pv_function event_call; /* MICA_CALL_EVENT_CREATE and the following */
 /* The VM has stopped: its ends of event channels are gone, and who is at the others is told. */
 void event_close_all(struct vm *vm);

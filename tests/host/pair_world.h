@@ -60,9 +60,10 @@ static inline void world_remove(unsigned int which)
 static inline int64_t world_call(unsigned int which, enum mica_call call, uint64_t a, uint64_t b)
 {
     struct vcpu *vcpu = &world_cpus[which][0];
+    pv_function *function = pv_find(MICA_CALL_FIRST + call);
 
     vcpu->gprs.r[GPR_RAX] = MICA_CALL_FIRST + call;
     vcpu->gprs.r[GPR_RBX] = a;
     vcpu->gprs.r[GPR_RCX] = b;
-    return pv_call(vcpu);
+    return function ? function(vcpu) : -MICA_ENOSYS;
 }
