@@ -4,7 +4,8 @@
  * make of nonsense.
  *
  * cpus= is how many CPUs there are.  With exact=1, where time is counted in instructions, steal
- * time must be what the guest itself misses.  With shutdown= it only ends, with that code.
+ * time must be what the guest itself misses.  With ipis=1 only IPIs are tried; with shutdown= it
+ * only ends, with that code.
  */
 #include "guest-stubs/lib/options.h"
 #include "guest-stubs/pv/pv.h"
@@ -30,6 +31,10 @@ void stub_main(void)
     cpu_count = (unsigned int)option("cpus", 4);
     cpus_init();
     check_start();
+    if (option("ipis", 0)) {
+        pv_ipis();
+        return;
+    }
     pv_steal();
     pv_eoi();
     if (option("exact", 0))

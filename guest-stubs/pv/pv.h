@@ -17,6 +17,7 @@ static inline int64_t kvm_call(uint64_t number, uint64_t a, uint64_t b, uint64_t
 extern struct kvm_steal_time steal_times[MAX_CPUS];
 
 void pv_kvm(void);
+void pv_ipis(void);
 void pv_steal(void);
 void pv_flush(void);
 void pv_eoi(void);
