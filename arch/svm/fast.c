@@ -58,61 +58,6 @@ static NOINLINE enum fast_result device_memory(struct vcpu *vcpu, struct vmcb *v
     return go_on(vcpu);
 }
 
-/* ---- Instructions --------------------------------------------------------------------------- */
-
-/* What comes here, by exit code; EXIT_HOST_EVENT, which is 0: does not. */
-#define FIRST      SVM_EXIT_CPUID
-#define KIND(exit) [SVM_EXIT_##exit - FIRST]
-#define MORE       0x80u /* the exit's information says more of what it is */
-
-static const uint8_t kinds[] = {
-    KIND(CPUID) = EXIT_CPUID,      KIND(INVD) = EXIT_CACHE,        KIND(IOIO) = EXIT_IO | MORE,
-    KIND(MSR) = EXIT_RDMSR | MORE, KIND(VMMCALL) = EXIT_HYPERCALL, KIND(WBINVD) = EXIT_CACHE,
-};
-
-static enum exit_action call(struct vcpu *vcpu, const struct vm_exit *exit)
-{
-    const struct vmcb *vmcb = to_svm(vcpu)->vmcb;
-
-    return likely(svm_is_code64(vmcb) && vmcb->cpl_ == 0) ? emul_kernel_call(vcpu, exit)
-                                                          : emul_hypercall(vcpu, exit);
-}
-
-static exit_handler *const handlers[] = {
-    [EXIT_CPUID] = emul_cpuid, [EXIT_HYPERCALL] = call, [EXIT_RDMSR] = emul_rdmsr,
-    [EXIT_WRMSR] = emul_wrmsr, [EXIT_IO] = emul_io,     [EXIT_CACHE] = emul_cache,
-};
-
-/* next is what is behind the instruction, or 0; of IN and OUT it is not looked at. */
-static NOINLINE enum fast_result instruction(struct vcpu *vcpu, struct vmcb *vmcb, uint64_t now,
-                                             uint64_t kind, uint64_t next)
-{
-    uint64_t rip = vmcb->rip;
-
-    if (kind & MORE) {
-        kind &= ~MORE;
-        if (kind == EXIT_IO) {
-            vcpu->exit.io = svm_decode_io(vmcb->exit_info1);
-            if (vcpu->exit.io.string)
-                return FAST_NOT;
-            next = vmcb->exit_info2; /* on every CPU */
-        } else if (vmcb->exit_info1) {
-            kind = EXIT_WRMSR;
-        }
-    }
-    if (is_special(vmcb, next) || is_time_to_look(vcpu, now))
-        return FAST_NOT;
-    vcpu->rip = rip;
-    vcpu->gprs.r[GPR_RAX] = vmcb->rax;
-    vmcb->rip = next;
-    note_exit(vcpu, kind, now, rip, vmcb->exit_code, vmcb->exit_info1);
-    if (unlikely(handlers[kind](vcpu, &vcpu->exit) != ACTION_ADVANCE)) {
-        to_svm(vcpu)->vmcb->rip = vcpu->rip;
-        return deliver_fault(vcpu, go_on(vcpu));
-    }
-    return go_on(vcpu);
-}
-
 /* A MOV to CR4 of what is there already. */
 static NOINLINE enum fast_result same_cr4(struct vcpu *vcpu, struct vmcb *vmcb)
 {
@@ -128,13 +73,85 @@ static NOINLINE enum fast_result same_cr4(struct vcpu *vcpu, struct vmcb *vmcb)
     return go_on(vcpu);
 }
 
+/* ---- Instructions --------------------------------------------------------------------------- */
+
+static enum exit_action call(struct vcpu *vcpu, const struct vm_exit *exit)
+{
+    const struct vmcb *vmcb = to_svm(vcpu)->vmcb;
+
+    return likely(svm_is_code64(vmcb) && vmcb->cpl_ == 0) ? emul_kernel_call(vcpu, exit)
+                                                          : emul_hypercall(vcpu, exit);
+}
+
+static exit_handler *const handlers[] = {
+    [EXIT_CPUID] = emul_cpuid, [EXIT_HYPERCALL] = call, [EXIT_RDMSR] = emul_rdmsr,
+    [EXIT_WRMSR] = emul_wrmsr, [EXIT_IO] = emul_io,     [EXIT_CACHE] = emul_cache,
+};
+
+/* next is what is behind the instruction, or 0. */
+static ALWAYS_INLINE enum fast_result handle(struct vcpu *vcpu, struct vmcb *vmcb, uint64_t now,
+                                             uint64_t kind, uint64_t next)
+{
+    uint64_t rip = vmcb->rip;
+
+    if (is_special(vmcb, next) || is_time_to_look(vcpu, now))
+        return FAST_NOT;
+    vcpu->rip = rip;
+    vcpu->gprs.r[GPR_RAX] = vmcb->rax;
+    vmcb->rip = next;
+    note_exit(vcpu, kind, now, rip, vmcb->exit_code, vmcb->exit_info1);
+    if (unlikely(handlers[kind](vcpu, &vcpu->exit) != ACTION_ADVANCE)) {
+        to_svm(vcpu)->vmcb->rip = vcpu->rip;
+        return deliver_fault(vcpu, go_on(vcpu));
+    }
+    return go_on(vcpu);
+}
+
 /* On a CPU that says only for IN and OUT how long the instruction was. */
 static NOINLINE enum fast_result unknown_length(struct vcpu *vcpu, struct vmcb *vmcb, uint64_t kind)
 {
-    return instruction(vcpu, vmcb, rdtsc(), kind, svm_plain_end(vcpu, vmcb));
+    return handle(vcpu, vmcb, rdtsc(), kind, svm_plain_end(vcpu, vmcb));
 }
 
-/* After every exit; called by enter.asm. */
+static enum fast_result instruction(struct vcpu *vcpu, struct vmcb *vmcb, uint64_t kind)
+{
+    return cpu_has(FEATURE_SVM_NRIPS) ? handle(vcpu, vmcb, rdtsc(), kind, vmcb->next_rip)
+                                      : unknown_length(vcpu, vmcb, kind);
+}
+
+static enum fast_result msr(struct vcpu *vcpu, struct vmcb *vmcb, uint64_t kind)
+{
+    return instruction(vcpu, vmcb, vmcb->exit_info1 ? EXIT_WRMSR : EXIT_RDMSR);
+}
+
+static enum fast_result port(struct vcpu *vcpu, struct vmcb *vmcb, uint64_t kind)
+{
+    vcpu->exit.io = svm_decode_io(vmcb->exit_info1);
+    return vcpu->exit.io.string ? FAST_NOT : handle(vcpu, vmcb, rdtsc(), EXIT_IO, vmcb->exit_info2);
+}
+
+static enum fast_result leave(struct vcpu *vcpu, struct vmcb *vmcb, uint64_t kind)
+{
+    return FAST_NOT;
+}
+
+/* ---- After every exit ----------------------------------------------------------------------- */
+
+/* What takes a short path, by exit code; EXIT_HOST_EVENT, which is 0: does not. */
+#define FIRST      SVM_EXIT_CPUID
+#define KIND(exit) [SVM_EXIT_##exit - FIRST]
+
+static const uint8_t kinds[] = {
+    KIND(CPUID) = EXIT_CPUID, KIND(INVD) = EXIT_CACHE,        KIND(IOIO) = EXIT_IO,
+    KIND(MSR) = EXIT_RDMSR,   KIND(VMMCALL) = EXIT_HYPERCALL, KIND(WBINVD) = EXIT_CACHE,
+};
+
+static enum fast_result (*const paths[])(struct vcpu *, struct vmcb *, uint64_t) = {
+    [EXIT_HOST_EVENT] = leave,      [EXIT_CPUID] = instruction, [EXIT_CACHE] = instruction,
+    [EXIT_HYPERCALL] = instruction, [EXIT_IO] = port,           [EXIT_RDMSR] = msr,
+};
+
+/* Called by enter.asm. */
 enum fast_result svm_fast_exit(struct vcpu *vcpu)
 {
     struct vmcb *vmcb = to_svm(vcpu)->vmcb;
@@ -143,10 +160,8 @@ enum fast_result svm_fast_exit(struct vcpu *vcpu)
     vmcb->event_inj = 0;
     vmcb->tlb_control = VMCB_TLB_NONE;
     vmcb->clean = VMCB_CLEAN_ALL;
-    if (index < ARRAY_SIZE(kinds) && kinds[index])
-        return cpu_has(FEATURE_SVM_NRIPS) || kinds[index] == (EXIT_IO | MORE)
-                   ? instruction(vcpu, vmcb, rdtsc(), kinds[index], vmcb->next_rip)
-                   : unknown_length(vcpu, vmcb, kinds[index]);
+    if (index < ARRAY_SIZE(kinds))
+        return paths[kinds[index]](vcpu, vmcb, kinds[index]);
     if (vmcb->exit_code == SVM_EXIT_NPF)
         return device_memory(vcpu, vmcb);
     return vmcb->exit_code == SVM_EXIT_CR_WRITE(4) ? same_cr4(vcpu, vmcb) : FAST_NOT;

@@ -33,7 +33,7 @@ static inline bool is_code64(void)
 }
 
 /* A simple access to device memory by 64-bit code.  For these exits the CPU gives no length. */
-static NOINLINE enum fast_result device_memory(struct vcpu *vcpu)
+static enum fast_result device_memory(struct vcpu *vcpu, uint64_t reason, uint64_t kind)
 {
     struct exit_mem *mem = &vcpu->exit.mem;
     uint64_t info = vmread_sure(VMCS_EXIT_QUALIFICATION);
@@ -50,20 +50,12 @@ static NOINLINE enum fast_result device_memory(struct vcpu *vcpu)
     };
     if (!emul_mov(vcpu, vmread_sure(VMCS_GUEST_CR3), mem))
         return FAST_NOT;
-    note_exit(vcpu, EXIT_MEM, rdtsc(), vcpu->rip, VMX_REASON_EPT_VIOLATION, info);
+    note_exit(vcpu, EXIT_MEM, rdtsc(), vcpu->rip, reason, info);
     vmwrite_sure(VMCS_GUEST_RIP, vcpu->rip + vcpu->insn_len);
     return go_on(vcpu);
 }
 
 /* ---- Instructions --------------------------------------------------------------------------- */
-
-/* What comes here, by exit reason; EXIT_HOST_EVENT, which is 0: does not. */
-static const uint8_t kinds[VMX_SHORT_PATHS] = {
-    [VMX_REASON_CPUID] = EXIT_CPUID,      [VMX_REASON_INVD] = EXIT_CACHE,
-    [VMX_REASON_VMCALL] = EXIT_HYPERCALL, [VMX_REASON_IO] = EXIT_IO,
-    [VMX_REASON_RDMSR] = EXIT_RDMSR,      [VMX_REASON_WRMSR] = EXIT_WRMSR,
-    [VMX_REASON_WBINVD] = EXIT_CACHE,
-};
 
 static enum exit_action call(struct vcpu *vcpu, const struct vm_exit *exit)
 {
@@ -77,20 +69,15 @@ static exit_handler *const handlers[] = {
     [EXIT_WRMSR] = emul_wrmsr, [EXIT_IO] = emul_io,     [EXIT_CACHE] = emul_cache,
 };
 
-static NOINLINE enum fast_result instruction(struct vcpu *vcpu, uint64_t reason, uint64_t kind)
+/* info is the exit qualification, for the trace. */
+static ALWAYS_INLINE enum fast_result handle(struct vcpu *vcpu, uint64_t reason, uint64_t kind,
+                                             uint64_t info)
 {
     uint64_t rip = vmread_sure(VMCS_GUEST_RIP);
     uint64_t next = rip + vmread_sure(VMCS_EXIT_INSN_LEN);
-    uint64_t info = 0;
 
     if (is_special(next))
         return FAST_NOT;
-    if (kind == EXIT_IO) {
-        info = vmread_sure(VMCS_EXIT_QUALIFICATION);
-        vcpu->exit.io = vmx_decode_io(info);
-        if (vcpu->exit.io.string)
-            return FAST_NOT;
-    }
     vcpu->rip = rip;
     vmwrite_sure(VMCS_GUEST_RIP, next);
     note_exit(vcpu, kind, rdtsc(), rip, reason, info);
@@ -101,15 +88,47 @@ static NOINLINE enum fast_result instruction(struct vcpu *vcpu, uint64_t reason,
     return go_on(vcpu);
 }
 
-/* After every exit, with interrupts off; called by enter.asm. */
+static enum fast_result instruction(struct vcpu *vcpu, uint64_t reason, uint64_t kind)
+{
+    return handle(vcpu, reason, kind, 0);
+}
+
+static enum fast_result port(struct vcpu *vcpu, uint64_t reason, uint64_t kind)
+{
+    uint64_t info = vmread_sure(VMCS_EXIT_QUALIFICATION);
+
+    vcpu->exit.io = vmx_decode_io(info);
+    return vcpu->exit.io.string ? FAST_NOT : handle(vcpu, reason, EXIT_IO, info);
+}
+
+static enum fast_result leave(struct vcpu *vcpu, uint64_t reason, uint64_t kind)
+{
+    return FAST_NOT;
+}
+
+/* ---- After every exit ----------------------------------------------------------------------- */
+
+/* What takes a short path, by exit reason; EXIT_HOST_EVENT, which is 0: does not. */
+static const uint8_t kinds[VMX_SHORT_PATHS] = {
+    [VMX_REASON_CPUID] = EXIT_CPUID,  [VMX_REASON_INVD] = EXIT_CACHE,
+    [VMX_REASON_IO] = EXIT_IO,        [VMX_REASON_VMCALL] = EXIT_HYPERCALL,
+    [VMX_REASON_RDMSR] = EXIT_RDMSR,  [VMX_REASON_WRMSR] = EXIT_WRMSR,
+    [VMX_REASON_WBINVD] = EXIT_CACHE, [VMX_REASON_EPT_VIOLATION] = EXIT_MEM,
+};
+
+static enum fast_result (*const paths[])(struct vcpu *, uint64_t, uint64_t) = {
+    [EXIT_HOST_EVENT] = leave,  [EXIT_CPUID] = instruction,
+    [EXIT_CACHE] = instruction, [EXIT_HYPERCALL] = instruction,
+    [EXIT_RDMSR] = instruction, [EXIT_WRMSR] = instruction,
+    [EXIT_IO] = port,           [EXIT_MEM] = device_memory,
+};
+
+/* With interrupts off; called by enter.asm. */
 enum fast_result vmx_fast_exit(struct vcpu *vcpu)
 {
     uint64_t reason = vmread_sure(VMCS_EXIT_REASON);
 
     to_vmx(vcpu)->event_queued = false;
-    if (reason >= to_vmx(vcpu)->short_paths)
-        return FAST_NOT;
-    if (kinds[reason])
-        return instruction(vcpu, reason, kinds[reason]);
-    return reason == VMX_REASON_EPT_VIOLATION ? device_memory(vcpu) : FAST_NOT;
+    return reason < to_vmx(vcpu)->short_paths ? paths[kinds[reason]](vcpu, reason, kinds[reason])
+                                              : FAST_NOT;
 }
