@@ -21,7 +21,8 @@ import tap
 
 ROOT = Path(__file__).resolve().parent.parent
 PLATFORMS = ("qemu-svm", "bochs-vmx", "bochs-svm")
-BOCHS_SLOWNESS = 5  # a timeout is given for QEMU; Bochs gets this many times as much
+BOCHS_TIMEOUTS = 5  # what is given for QEMU is this many times as much on Bochs
+BOCHS_COSTS = 3
 LAST_LINES = 20
 ERROR_LINES = 70  # of tools/run: the last lines of the machine, or its panic
 PASTED_LINE = "abcdefghijklmnopqrstuvwxyz0123456789" + "-" * 27
@@ -72,16 +73,19 @@ class Case:
             stubs |= {f"{kind}{i + 1}": kind for i in range(int(copies))} if copies else {kind: kind}
         return stubs
 
+    def duration(self, key, default, bochs_slowness):
+        """In seconds: of its own for this platform, else QEMU's, times Bochs's slowness there."""
+        slowness = bochs_slowness if self.platform.startswith("bochs") else 1
+        return float(self.keys.get(f"{key}.{self.platform}") or float(self.keys.get(key, default)) * slowness)
+
     @property
     def timeout(self):
-        slowness = BOCHS_SLOWNESS if self.platform.startswith("bochs") else 1
-        own = self.keys.get(f"timeout.{self.platform}")
-        return float(own) if own else float(self.keys.get("timeout", 120)) * slowness
+        return self.duration("timeout", 120, BOCHS_TIMEOUTS)
 
     @property
     def cost(self):
         """About how long it takes, so that the longest start first."""
-        return float(self.get("seconds", 15)) * (3 if self.platform.startswith("bochs") else 1)
+        return self.duration("seconds", 5, BOCHS_COSTS)
 
 
 def known_key(key):
