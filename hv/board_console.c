@@ -48,6 +48,7 @@ static bool setup_console(struct vm *vm, struct virtio_setup *setup)
     struct virtio_console *console = &vm->pci.console;
 
     setup->dev = console;
+    setup->features = VIRTIO_CONSOLE_F_EMERG_WRITE;
     setup->config = &console->config;
     setup->config_size = sizeof(console->config);
     return vm->config->input == GUEST_INPUT_VIRTIO;

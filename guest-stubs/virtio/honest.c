@@ -128,7 +128,13 @@ static void check_blk(void)
 
 static void check_console(void)
 {
-    static const char text[] = "sent to the virtio console\n";
+    static const char text[] = "sent to the virtio console\n", cry[] = "sent without a driver\n";
+
+    BAR8(&console, C_STATUS) = 0;
+    BAR32(&console, C_DEVICE_SELECT) = 0;
+    check(BAR32(&console, C_DEVICE_FEATURE) & BIT(2), "the console has an emergency write");
+    for (unsigned int i = 0; i < sizeof(cry) - 1; i++)
+        BAR32(&console, B_DEVICE + 8) = (uint8_t)cry[i];
 
     start_device(&console);
     check(send(&console, text, sizeof(text) - 1) && queue_interrupts == 1,

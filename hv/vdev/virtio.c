@@ -474,8 +474,11 @@ static void write_config(struct virtio *virtio, uint64_t offset, uint8_t size, u
 {
     uint8_t end = virtio->setup.config_size, from = (uint8_t)(end - virtio->kind->config_writable);
 
-    if (offset >= from && offset < end && size <= end - offset)
-        memcpy(&virtio->config[offset], &value, size);
+    if (offset < from || offset >= end || size > end - offset)
+        return;
+    memcpy(&virtio->config[offset], &value, size);
+    if (virtio->kind->configured)
+        virtio->kind->configured(virtio->setup.dev, offset);
 }
 
 static void write_register(struct virtio *virtio, uint64_t offset, uint8_t size, uint64_t value)

@@ -44,6 +44,8 @@ struct virtio_kind {
     /* The driver has given buffers to a queue that receives; a null pointer: nobody waits for any.
      */
     void (*refilled)(void *dev, unsigned int queue);
+    /* The driver has written to the configuration, from that byte on; or a null pointer. */
+    void (*configured)(void *dev, uint64_t offset);
     /* The driver is there or has gone, with all that it has negotiated; or a null pointer. */
     void (*changed)(void *dev, bool live);
 };

@@ -67,6 +67,15 @@ static int request(void *dev, unsigned int queue, struct virtq_chain *chain, uin
     return error;
 }
 
+/* Without room it is lost, for nobody could be told. */
+static void configured(void *dev, uint64_t offset)
+{
+    const struct virtio_console *console = dev;
+
+    if (offset == offsetof(struct virtio_console_config, emergency_write))
+        console->put(console->ctx, console->virtio->config[offset]);
+}
+
 static void refilled(void *dev, unsigned int queue)
 {
     const struct virtio_console *console = dev;
@@ -104,6 +113,8 @@ const struct virtio_kind virtio_console_kind = {.id = 3,
                                                 .queues = QUEUES,
                                                 .queue_size = 64,
                                                 .receives = 1 << QUEUE_RECEIVE,
+                                                .config_writable = sizeof(uint32_t),
                                                 .request = request,
                                                 .refilled = refilled,
+                                                .configured = configured,
                                                 .changed = changed};

@@ -4,10 +4,12 @@
 
 #include "hv/vdev/virtio.h"
 
+#define VIRTIO_CONSOLE_F_EMERG_WRITE BIT(2)
+
 struct virtio_console_config {
     uint16_t columns, rows;
     uint32_t ports;
-    uint32_t emergency_write;
+    uint32_t emergency_write; /* its low byte is sent, whether there is a driver or not */
 };
 
 struct virtio_console {

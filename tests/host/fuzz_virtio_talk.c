@@ -57,6 +57,7 @@ static void make_console(void)
         .virtio = &virtio, .put = put_byte, .ready = take_input, .config = {.ports = 1}};
     room = 0;
     plug(&virtio_console_kind, (struct virtio_setup){.dev = &console,
+                                                     .features = VIRTIO_CONSOLE_F_EMERG_WRITE,
                                                      .config = &console.config,
                                                      .config_size = sizeof(console.config)});
     start_queues(FEATURES, 8, 2);
@@ -64,7 +65,7 @@ static void make_console(void)
 
 static void step_console(uint8_t op)
 {
-    switch (op % 12) {
+    switch (op % 13) {
     case 6:
     case 7:
         room = number() * (op >> 4);
@@ -82,6 +83,9 @@ static void step_console(uint8_t op)
         break;
     case 11:
         restart(op);
+        break;
+    case 12:
+        bar_out(B_DEVICE + byte() % 16, (uint8_t)(1u << op / 64), number());
         break;
     default:
         disturb(op);

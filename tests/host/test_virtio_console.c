@@ -36,6 +36,7 @@ static void start(void)
     console = (struct virtio_console){
         .virtio = &virtio, .put = put_byte, .ready = note_ready, .config = {.ports = 1}};
     plug(&virtio_console_kind, (struct virtio_setup){.dev = &console,
+                                                     .features = VIRTIO_CONSOLE_F_EMERG_WRITE,
                                                      .config = &console.config,
                                                      .config_size = sizeof(console.config)});
     start_queues(FEATURES, 8, 2);
@@ -67,7 +68,8 @@ static void test_identity(void)
 {
     start();
     CHECK(config_in(0, 4) == 0x10431af4 && bar_in(C_QUEUES, 2) == 2, "the console");
-    CHECK((offered_features() & 0xffffff) == 0 && bar_in(B_DEVICE + 4, 4) == 1,
+    CHECK((offered_features() & 0xffffff) == VIRTIO_CONSOLE_F_EMERG_WRITE &&
+              bar_in(B_DEVICE + 4, 4) == 1,
           "one port, and no size");
 }
 
@@ -178,6 +180,39 @@ static void test_receiving(void)
     CHECK(virtio_console_receive(&console, text, 1) == 0, "nor without a driver");
 }
 
+static void test_emergency(void)
+{
+    start();
+    bar_out(C_STATUS, 1, 0);
+    bar_out(B_DEVICE + 8, 4, 'a');
+    bar_out(B_DEVICE + 8, 4, 0xffffff62);
+    CHECK(out_count == 2 && out[0] == 'a' && out[1] == 'b',
+          "in an emergency a byte is sent without a driver");
+    bar_out(B_DEVICE + 8, 1, 'c');
+    bar_out(B_DEVICE + 9, 1, 'd');
+    bar_out(B_DEVICE + 8, 8, 'e');
+    bar_out(B_DEVICE + 4, 4, 'f');
+    bar_out(B_DEVICE + 12, 4, 'g');
+    CHECK(out_count == 3 && out[2] == 'c' && bar_in(B_DEVICE + 4, 4) == 1,
+          "and by a write of that field alone");
+    room = 0;
+    bar_out(B_DEVICE + 8, 4, 'h');
+    room = 1;
+    bar_out(B_DEVICE + 8, 4, 'i');
+    CHECK(out_count == 4 && out[3] == 'i', "without room it is lost");
+    start();
+    room = 10;
+    transmit(TEXT, 20);
+    room = 1;
+    bar_out(B_DEVICE + 8, 4, '!');
+    room = ~0u;
+    virtio_work(&virtio);
+    CHECK(out_count == 21 && out[10] == '!' &&
+              memcmp(out + 11, &ram[TEXT + 10 - RAM_BASE], 10) == 0 && done(TX) == 1 &&
+              !needs_reset(),
+          "what is being sent goes on behind it");
+}
+
 static void test_mistakes(void)
 {
     static const uint8_t text[4];
@@ -204,6 +239,7 @@ int main(void)
     test_shrinking();
     test_long();
     test_receiving();
+    test_emergency();
     test_mistakes();
     return check_done();
 }
