@@ -48,7 +48,7 @@ IMAGE_SRC += hv/vdev/ivshmem.c hv/board_share.c
 IMAGE_SRC += hv/vdev/virtio_balloon.c hv/board_balloon.c
 IMAGE_SRC += $(addprefix hv/pv/,event.c kvm.c kvm_clock.c kvm_eoi.c kvm_steal.c mica.c pv.c)
 IMAGE_SRC += $(addprefix hv/monitor/,commands_host.c commands_inspect.c commands_sched.c \
-            commands_vm.c json.c line.c monitor.c top.c)
+            commands_vm.c info_guest.c json.c line.c monitor.c top.c)
 IMAGE_SRC += $(addprefix drivers/,efi_reset.asm acpi.c acpi_tables.c font.c framebuffer.c hpet.c i8259.c ioapic.c pci.c \
             power.c rtc.c text_screen.c uart16550.c)
 

@@ -9,17 +9,14 @@
 #include "arch/x86/speculation.h"
 #include "arch/x86/tsc.h"
 #include "hv/backend.h"
-#include "hv/config.h"
 #include "hv/console.h"
 #include "hv/host.h"
 #include "hv/log.h"
 #include "hv/main.h"
 #include "hv/mem.h"
+#include "hv/monitor/info_guest.h"
 #include "hv/monitor/json.h"
-#include "hv/pair.h"
-#include "hv/printf.h"
 #include "hv/string.h"
-#include "hv/vcpu.h"
 #include "hv/vm.h"
 
 /* ---- info host ------------------------------------------------------------------------------ */
@@ -164,160 +161,7 @@ static void info_host(void)
     print_pages();
 }
 
-#define MAC_TEXT_SIZE 18
-
-/* ---- info GUEST ----------------------------------------------------------------------------- */
-
-static unsigned int lent_apics(const struct vm *vm)
-{
-    unsigned int count = 0;
-
-    for (unsigned int i = 0; i < vm->vcpu_count; i++)
-        count += vm->vcpus[i]->lapic.lent;
-    return count;
-}
-
-/* "aa:bb:cc:dd:ee:ff" */
-static const char *mac_text(const struct vm *vm, char text[MAC_TEXT_SIZE])
-{
-    const uint8_t *mac = vm->pci.net.config.mac;
-
-    str_format(text, MAC_TEXT_SIZE, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3],
-               mac[4], mac[5]);
-    return text;
-}
-
-static void json_net(const struct vm *vm)
-{
-    const struct vswitch_port *port = &vm->pci.net.port;
-    char mac[MAC_TEXT_SIZE];
-
-    if (!port->owner)
-        return;
-    json_string("switch", port->owner->name);
-    json_string("mac", mac_text(vm, mac));
-    json_number("sent_packets", port->sent.packets);
-    json_number("sent_bytes", port->sent.bytes);
-    json_number("refused_packets", port->refused);
-    json_number("received_packets", port->received.packets);
-    json_number("received_bytes", port->received.bytes);
-    json_number("lost_packets", port->lost);
-}
-
-static void print_net(const struct vm *vm)
-{
-    const struct vswitch_port *port = &vm->pci.net.port;
-    char mac[MAC_TEXT_SIZE];
-
-    if (!port->owner)
-        return;
-    console_print("  net      %s, %s, link %s\n", port->owner->name, mac_text(vm, mac),
-                  port->up ? "up" : "down");
-    console_print("           sent     %lu packets, %lu bytes; %lu refused\n", port->sent.packets,
-                  port->sent.bytes, port->refused);
-    console_print("           received %lu packets, %lu bytes; %lu lost\n", port->received.packets,
-                  port->received.bytes, port->lost);
-}
-
-static void json_share(const struct vm *vm)
-{
-    if (!vm->pair->size)
-        return;
-    json_string("partner", vm->config->share.name);
-    json_number("shared", vm->pair->size);
-    json_number("shared_gpa", vm->pci.share_gpa);
-}
-
-static void print_share(const struct vm *vm)
-{
-    if (!vm->pair->size)
-        return;
-    console_print("  share    %lu KiB with %s at host-physical %016lx, ", vm->pair->size >> 10,
-                  vm->config->share.name, vm->pair->memory.value);
-    if (vm->pci.share_gpa)
-        console_print("seen at %016lx\n", vm->pci.share_gpa);
-    else
-        console_print("not seen\n");
-}
-
-static void json_vsock(const struct virtio_vsock *vsock)
-{
-    if (!vsock->cid)
-        return;
-    json_number("vsock_cid", vsock->cid);
-    json_number("vsock_sent_packets", vsock->sent.packets);
-    json_number("vsock_sent_bytes", vsock->sent.bytes);
-    json_number("vsock_received_packets", vsock->received.packets);
-    json_number("vsock_received_bytes", vsock->received.bytes);
-    json_number("vsock_refused", vsock->refused);
-}
-
-static void print_vsock(const struct virtio_vsock *vsock)
-{
-    if (!vsock->cid)
-        return;
-    console_print("  vsock    CID %lu, %s\n", vsock->cid,
-                  vsock->virtio->live ? "up" : "without a driver");
-    console_print("           sent     %lu packets, %lu bytes; %lu refused\n", vsock->sent.packets,
-                  vsock->sent.bytes, vsock->refused);
-    console_print("           received %lu packets, %lu bytes\n", vsock->received.packets,
-                  vsock->received.bytes);
-}
-
-static void json_guest(const struct vm *vm)
-{
-    const struct guest_config *config = vm->config;
-
-    json_begin("guest");
-    json_string("name", vm_name(vm));
-    json_string("state", vm_state_name(vm));
-    json_string("ended", vm->state == VM_OFF ? vm->ended : "");
-    json_string("kernel", config->kernel);
-    json_string("initrd", config->initrd);
-    json_string("cmdline", config->cmdline);
-    json_number("memory", config->memory);
-    json_number("given_back", vm->absent_pages << PAGE_SHIFT);
-    json_bool("waits_for_memory", vm->waits_for_memory);
-    json_number("vcpus", vm->vcpu_count);
-    json_number("apicv_vcpus", lent_apics(vm));
-    json_number("clock_ns", vm_now_ns(vm));
-    json_net(vm);
-    json_share(vm);
-    json_vsock(&vm->pci.vsock);
-    json_end();
-}
-
-static void info_guest(const struct vm *vm)
-{
-    const struct guest_config *config = vm->config;
-    uint64_t ms = vm_now_ns(vm) / 1000000;
-
-    if (json_is_on) {
-        json_guest(vm);
-        return;
-    }
-    console_print("guest %s: %s%s%s\n", vm_name(vm), vm_state_name(vm),
-                  vm->state == VM_OFF && vm->ended[0] ? ": " : "",
-                  vm->state == VM_OFF ? vm->ended : "");
-    console_print("  kernel   %s\n", config->kernel);
-    if (config->initrd[0])
-        console_print("  initrd   %s\n", config->initrd);
-    if (config->cmdline[0])
-        console_print("  cmdline  %s\n", config->cmdline);
-    console_print("  memory   %lu KiB%s\n", config->memory >> 10,
-                  vm->waits_for_memory ? ", waits for more" : "");
-    for (unsigned int i = 0; i < vm->slot_count; i++)
-        console_print("           %016lx + %010lx at host-physical %016lx\n",
-                      vm->slots[i].gpa.value, vm->slots[i].size, vm->slots[i].hpa.value);
-    if (vm->paged_count)
-        console_print("           %lu KiB of it given back\n", vm->absent_pages * 4);
-    console_print("  vcpus    %u, the local apics of %u virtualized by the cpu%s\n", vm->vcpu_count,
-                  lent_apics(vm), config->apicv ? "" : " (apicv = off)");
-    console_print("  clock    %lu.%03lu s\n", ms / 1000, ms % 1000);
-    print_net(vm);
-    print_share(vm);
-    print_vsock(&vm->pci.vsock);
-}
+/* ---- info ----------------------------------------------------------------------------------- */
 
 static void info(const struct command_args *args)
 {

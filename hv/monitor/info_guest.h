@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+/* The command "info GUEST". */
+#pragma once
+
+struct vm;
+
+void info_guest(const struct vm *vm);
