@@ -3,7 +3,7 @@
  * The balloon, with "overcommit = on" (option overcommit=1) and without: pages given away come back
  * empty, when they are wanted back or just touched, and who gives away what he should not harms
  * himself alone.  With part=1 it gives away its own page tables; with part=2 it does as it is asked
- * until it shall give nothing.
+ * until it shall give nothing, and says how much it has.
  */
 #include "guest-stubs/lib/apic.h"
 #include "guest-stubs/lib/options.h"
@@ -18,10 +18,12 @@
 #define VEC_TIMER  0x50
 
 #define F_MUST_TELL_HOST 1u
+#define F_STATS_VQ       2u
 
-enum { INFLATE, DEFLATE };
+enum { INFLATE, DEFLATE, STATS, QUEUES };
+enum { STAT_MAJOR_FAULTS = 2, STAT_TOTAL = 5 };
 
-static volatile struct queue *queues[2];
+static volatile struct queue *queues[QUEUES];
 static uint32_t numbers[BATCH];
 static volatile unsigned int timer_interrupts;
 static bool overcommit;
@@ -48,18 +50,19 @@ static void start_queue(unsigned int which, volatile struct queue *ring)
 
 static void start_with(volatile struct queue *inflate_ring)
 {
-    static volatile struct queue deflate_ring;
+    static volatile struct queue deflate_ring, stats_ring;
 
     set_up(&balloon);
     BAR8(&balloon, C_STATUS) = 0;
     BAR8(&balloon, C_STATUS) = 3;
     BAR32(&balloon, C_DRIVER_SELECT) = 0;
-    BAR32(&balloon, C_DRIVER_FEATURE) = F_MUST_TELL_HOST;
+    BAR32(&balloon, C_DRIVER_FEATURE) = F_MUST_TELL_HOST | F_STATS_VQ;
     BAR32(&balloon, C_DRIVER_SELECT) = 1;
     BAR32(&balloon, C_DRIVER_FEATURE) = (uint32_t)(F_VERSION_1 >> 32);
     BAR8(&balloon, C_STATUS) = 0xb;
     start_queue(INFLATE, inflate_ring);
     start_queue(DEFLATE, &deflate_ring);
+    start_queue(STATS, &stats_ring);
     BAR8(&balloon, C_STATUS) = 0xf;
 }
 
@@ -68,14 +71,32 @@ static void start(void)
     start_with(&queue);
 }
 
-static void offer_batch(unsigned int which, unsigned int count)
+static void offer_bytes(unsigned int which, uint64_t address, uint32_t size)
 {
     volatile struct queue *q = queues[which];
 
-    q->desc[0] = (struct descriptor){(uint64_t)numbers, 4 * count, 0, 0};
+    q->desc[0] = (struct descriptor){address, size, 0, 0};
     q->avail.ring[q->avail.index % QUEUE_SIZE] = 0;
     q->avail.index++;
     BAR16(&balloon, B_NOTIFY + 4 * which) = (uint16_t)which;
+}
+
+static void offer_batch(unsigned int which, unsigned int count)
+{
+    offer_bytes(which, (uint64_t)numbers, 4 * count);
+}
+
+/* How much memory it has, and how often it was asked; the last one nobody knows. */
+static void say_stats(uint64_t bytes)
+{
+    static struct {
+        uint16_t tag;
+        uint64_t value;
+    } __attribute__((packed)) stats[] = {{STAT_TOTAL, 0}, {STAT_MAJOR_FAULTS, 0}, {0x7fff, 1}};
+
+    stats[0].value = bytes;
+    stats[1].value = queues[STATS]->used.index;
+    offer_bytes(STATS, (uint64_t)stats, sizeof(stats));
 }
 
 /* Offers what is in numbers[], and waits.  False: the device does not want to go on. */
@@ -213,6 +234,13 @@ static void check_mistakes(void)
     check(!request_one(DEFLATE, AREA) && works(), "one that it has not");
     start();
     check(!request(INFLATE, BATCH + 1) && works(), "more than it takes at once");
+    start();
+    say_stats(1);
+    check(!needs_reset(&balloon) && queues[STATS]->used.index == 0,
+          "who says something of his memory is heard");
+    start();
+    offer_bytes(STATS, 0x80000000 - 4, 20);
+    check(needs_reset(&balloon) && works(), "but not from behind RAM");
 }
 
 /* Whatever becomes of this, it is only the device's. */
@@ -270,10 +298,14 @@ static void obey(void)
     unsigned int inside = 0, target;
 
     start();
+    say_stats(START_RAM_KIB * 1024ull);
     print("# ready\n");
     do {
-        while ((target = BAR32(&balloon, B_DEVICE)) == inside)
+        while ((target = BAR32(&balloon, B_DEVICE)) == inside) {
+            if (queues[STATS]->used.index == queues[STATS]->avail.index)
+                say_stats(START_RAM_KIB * 1024ull - inside * PAGE_SIZE);
             take_interrupts();
+        }
         if (target > inside)
             move(INFLATE, AREA + (uint64_t)inside * PAGE_SIZE, target - inside);
         else

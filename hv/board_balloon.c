@@ -71,7 +71,7 @@ static void destroy(struct vm *vm)
 static bool setup_balloon(struct vm *vm, struct virtio_setup *setup)
 {
     setup->dev = &vm->pci.balloon;
-    setup->features = VIRTIO_BALLOON_F_MUST_TELL_HOST;
+    setup->features = VIRTIO_BALLOON_F_MUST_TELL_HOST | VIRTIO_BALLOON_F_STATS_VQ;
     setup->config = &vm->pci.balloon_config;
     setup->config_size = sizeof(vm->pci.balloon_config);
     return vm->pci.balloon.inside != NULL;
@@ -84,6 +84,18 @@ void board_ask_balloon(struct vm *vm, uint32_t pages)
     vm->pci.balloon_config.num_pages = pages;
     if (vm->pci.balloon.virtio->kind) /* else at its start */
         virtio_balloon_ask(&vm->pci.balloon, pages);
+    spin_unlock(&vm->pci.lock);
+    spin_unlock(&vm->lock);
+}
+
+void board_memory_stats(struct vm *vm, struct balloon_stats *stats)
+{
+    struct virtio_balloon *balloon = &vm->pci.balloon;
+
+    spin_lock(&vm->lock);
+    spin_lock(&vm->pci.lock);
+    *stats = balloon->stats;
+    virtio_balloon_ask_stats(balloon);
     spin_unlock(&vm->pci.lock);
     spin_unlock(&vm->lock);
 }

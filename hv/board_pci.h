@@ -79,6 +79,9 @@ void board_pci_reset(struct vm *vm, const struct vpci_ops *ops, const struct vti
 void board_pci_off(struct vm *vm);
 /* So many pages shall be in the balloon, where there is one.  Takes the VM's lock. */
 void board_ask_balloon(struct vm *vm, uint32_t pages);
+/* What its balloon's driver said last of the memory that it uses, if anything; and asks it to say
+ * more.  Takes the VM's lock. */
+void board_memory_stats(struct vm *vm, struct balloon_stats *stats);
 /* Goes on with requests that were too many for one exit, and with what stood still. */
 void board_pci_work(struct vm *vm);
 /* What is typed, for the virtio console: how much of it was taken.  With the VM's lock held. */

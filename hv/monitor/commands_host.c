@@ -169,7 +169,7 @@ static void info(const struct command_args *args)
         info_host();
         return;
     }
-    const struct vm *vm = command_find_vm(args->words[0]);
+    struct vm *vm = command_find_vm(args->words[0]);
     if (vm)
         info_guest(vm);
 }

@@ -108,7 +108,50 @@ static void print_vsock(const struct virtio_vsock *vsock)
                   vsock->received.bytes);
 }
 
-static void json_guest(const struct vm *vm)
+/* In the order of their tags. */
+static const struct {
+    const char *name;
+    bool bytes;
+} stat_names[] = {
+    {"swapped_in", true},         {"swapped_out", true}, {"major_faults", false},
+    {"minor_faults", false},      {"mem_free", true},    {"mem_total", true},
+    {"mem_available", true},      {"mem_caches", true},  {"huge_pages", false},
+    {"huge_pages_failed", false},
+};
+
+STATIC_ASSERT(ARRAY_SIZE(stat_names) == BALLOON_STAT_COUNT, "a name for each");
+
+static void json_stats(struct vm *vm)
+{
+    struct balloon_stats stats;
+
+    board_memory_stats(vm, &stats);
+    if (!stats.known)
+        return;
+    json_number("stats_age_ns", vm_now_ns(vm) - stats.at_ns);
+    for (unsigned int i = 0; i < BALLOON_STAT_COUNT; i++)
+        if (stats.known >> i & 1)
+            json_number(stat_names[i].name, stats.values[i]);
+}
+
+static void print_stats(struct vm *vm)
+{
+    struct balloon_stats stats;
+    unsigned int printed = 0;
+
+    board_memory_stats(vm, &stats);
+    if (!stats.known)
+        return;
+    console_print("           the guest said %lu ms ago:", (vm_now_ns(vm) - stats.at_ns) / 1000000);
+    for (unsigned int i = 0; i < BALLOON_STAT_COUNT; i++)
+        if (stats.known >> i & 1)
+            console_print("%s%s %lu%s", printed++ % 5 ? ", " : "\n           ", stat_names[i].name,
+                          stat_names[i].bytes ? stats.values[i] >> 10 : stats.values[i],
+                          stat_names[i].bytes ? " KiB" : "");
+    console_print("\n");
+}
+
+static void json_guest(struct vm *vm)
 {
     const struct guest_config *config = vm->config;
 
@@ -122,6 +165,7 @@ static void json_guest(const struct vm *vm)
     json_number("memory", config->memory);
     json_number("given_back", vm->absent_pages << PAGE_SHIFT);
     json_bool("waits_for_memory", vm->waits_for_memory);
+    json_stats(vm);
     json_number("vcpus", vm->vcpu_count);
     json_number("apicv_vcpus", lent_apics(vm));
     json_number("clock_ns", vm_now_ns(vm));
@@ -131,7 +175,7 @@ static void json_guest(const struct vm *vm)
     json_end();
 }
 
-void info_guest(const struct vm *vm)
+void info_guest(struct vm *vm)
 {
     const struct guest_config *config = vm->config;
     uint64_t ms = vm_now_ns(vm) / 1000000;
@@ -155,6 +199,7 @@ void info_guest(const struct vm *vm)
                       vm->slots[i].gpa.value, vm->slots[i].size, vm->slots[i].hpa.value);
     if (vm->paged_count)
         console_print("           %lu KiB of it given back\n", vm->absent_pages * 4);
+    print_stats(vm);
     console_print("  vcpus    %u, the local apics of %u virtualized by the cpu%s\n", vm->vcpu_count,
                   lent_apics(vm), config->apicv ? "" : " (apicv = off)");
     console_print("  clock    %lu.%03lu s\n", ms / 1000, ms % 1000);

@@ -4,4 +4,4 @@
 
 struct vm;
 
-void info_guest(const struct vm *vm);
+void info_guest(struct vm *vm);

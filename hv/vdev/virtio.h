@@ -58,7 +58,7 @@ struct virtio_setup {
     uint8_t config_size;
     struct spinlock *lock; /* held when the functions of the kind are called */
     struct dma dma;
-    struct vclock clock; /* of kinds that have paced queues */
+    struct vclock clock; /* the guest's */
     /* There is work left: virtio_work() is to be called VIRTIO_PACE_NS from now, or from when this
      * was said first. */
     void *ctx;

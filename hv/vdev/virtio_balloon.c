@@ -8,6 +8,11 @@
 #include "hv/addr.h"
 #include "hv/errno.h"
 #include "hv/string.h"
+#include "hv/util.h"
+
+#define STATS_MAX 32u /* of one buffer: more than there are tags */
+
+/* ---- Pages ---------------------------------------------------------------------------------- */
 
 /* A page goes in or out; false: it is no RAM, or was there already. */
 static bool move_page(struct virtio_balloon *balloon, uint32_t page, bool in)
@@ -43,9 +48,9 @@ static int read_batch(struct virtio_balloon *balloon, unsigned int queue, struct
     return 0;
 }
 
-static int request(void *dev, unsigned int queue, struct virtq_chain *chain, uint32_t *written)
+static int answer_batch(struct virtio_balloon *balloon, unsigned int queue,
+                        struct virtq_chain *chain)
 {
-    struct virtio_balloon *balloon = dev;
     struct balloon_batch *batch = &balloon->batches[queue];
     int error;
 
@@ -65,8 +70,67 @@ static int request(void *dev, unsigned int queue, struct virtq_chain *chain, uin
     return -EAGAIN;
 }
 
-/* A driver that goes leaves nothing in the balloon.  What the owner has it keeps until it is done.
- */
+/* ---- Statistics ----------------------------------------------------------------------------- */
+
+/* Tags that nobody knows are left out. */
+static int read_stats(struct virtio_balloon *balloon, struct virtq_chain *chain)
+{
+    struct {
+        uint16_t tag;
+        uint64_t value;
+    } PACKED said[STATS_MAX];
+    struct balloon_stats *stats = &balloon->stats;
+    uint64_t count = MIN(chain->readable / sizeof(said[0]), STATS_MAX);
+
+    if (virtq_pull(chain, said, count * sizeof(said[0])) != 0)
+        return -EFAULT;
+    stats->known = 0;
+    for (unsigned int i = 0; i < count; i++) {
+        if (said[i].tag >= BALLOON_STAT_COUNT)
+            continue;
+        stats->known |= 1u << said[i].tag;
+        stats->values[said[i].tag] = said[i].value;
+    }
+    stats->at_ns = vclock_now(&balloon->virtio->setup.clock);
+    return 0;
+}
+
+/* Giving a buffer back is the question, another one is the answer. */
+static int answer_stats(struct virtio_balloon *balloon, struct virtq_chain *chain)
+{
+    struct balloon_stats *stats = &balloon->stats;
+    int error = 0;
+
+    if (!virtio_has(balloon->virtio, VIRTIO_BALLOON_F_STATS_VQ))
+        return -EINVAL;
+    if (stats->asked) {
+        stats->asked = stats->kept = false;
+        return 0;
+    }
+    if (!stats->kept)
+        error = read_stats(balloon, chain);
+    stats->kept = !error;
+    return error ? error : -EAGAIN;
+}
+
+void virtio_balloon_ask_stats(struct virtio_balloon *balloon)
+{
+    if (!balloon->stats.kept) /* it is saying it, or has no driver */
+        return;
+    balloon->stats.asked = true;
+    virtio_resume(balloon->virtio, VIRTIO_BALLOON_STATS);
+}
+
+/* ---- Both ----------------------------------------------------------------------------------- */
+
+static int request(void *dev, unsigned int queue, struct virtq_chain *chain, uint32_t *written)
+{
+    return queue == VIRTIO_BALLOON_STATS ? answer_stats(dev, chain)
+                                         : answer_batch(dev, queue, chain);
+}
+
+/* A driver that goes leaves nothing in the balloon, and is not quoted any more.  What the owner has
+ * it keeps until it is done. */
 static void changed(void *dev, bool live)
 {
     struct virtio_balloon *balloon = dev;
@@ -76,7 +140,8 @@ static void changed(void *dev, bool live)
     if (live)
         return;
     memset(balloon->inside, 0, virtio_balloon_words(balloon->page_count) * sizeof(uint64_t));
-    for (unsigned int i = 0; i < VIRTIO_BALLOON_QUEUES; i++) {
+    balloon->stats = (struct balloon_stats){0};
+    for (unsigned int i = 0; i < VIRTIO_BALLOON_MOVES; i++) {
         batch = &balloon->batches[i];
         batch->state = batch->state == BALLOON_BUSY   ? BALLOON_STALE
                        : batch->state == BALLOON_DONE ? BALLOON_IDLE

@@ -7,8 +7,10 @@
 
 #include "hv/vdev/virtio_balloon.h"
 
-#define FEATURES (VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_BALLOON_F_MUST_TELL_HOST)
+#define OFFERED  (VIRTIO_BALLOON_F_MUST_TELL_HOST | VIRTIO_BALLOON_F_STATS_VQ)
+#define FEATURES (VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | OFFERED)
 #define PAGES    32u
+#define SAID     (RAM_BASE + 0x20000)
 
 #define REQUIRE(condition) \
     do {                   \
@@ -56,16 +58,14 @@ static void scribble(void)
     uint8_t what = byte();
 
     if (what >= 0xc0)
-        ram[(what & 0xfu) << 12 | (number() & 0xff)] = byte();
+        ram[(what & 0x1fu) << 12 | (number() & 0xff)] = byte();
 }
 
 static void make(void)
 {
     static struct virtio_balloon_config config;
-    struct virtio_setup setup = {.dev = &balloon,
-                                 .features = VIRTIO_BALLOON_F_MUST_TELL_HOST,
-                                 .config = &config,
-                                 .config_size = sizeof(config)};
+    struct virtio_setup setup = {
+        .dev = &balloon, .features = OFFERED, .config = &config, .config_size = sizeof(config)};
 
     inside[0] = 0;
     with_owner[0] = with_owner[1] = false;
@@ -74,8 +74,7 @@ static void make(void)
                                       .inside = inside,
                                       .page_count = PAGES};
     plug(&virtio_balloon_kind, setup);
-    start_driver(FEATURES, 8);
-    set_up_queue(1, 8);
+    start_queues(FEATURES, 8, VIRTIO_BALLOON_QUEUES);
 }
 
 /* A request that is nearly right. */
@@ -100,6 +99,22 @@ static void finish(unsigned int queue)
     with_owner[queue] = false;
 }
 
+/* Statistics, which the driver may say or not when it is asked. */
+static void talk(uint8_t op)
+{
+    if (op & 8)
+        virtio_balloon_ask_stats(&balloon);
+    if (op & 16)
+        put(SAID + byte(), byte(), 1);
+    if (op & 32) {
+        descriptor(DESC + VIRTIO_BALLOON_STATS * QUEUE, op >> 6, SAID + byte(), number(), 0, 0);
+        offer_to(VIRTIO_BALLOON_STATS, op >> 6);
+        kick_queue(VIRTIO_BALLOON_STATS);
+    }
+    REQUIRE(!balloon.stats.kept || virtio.live);
+    REQUIRE(balloon.stats.known >> BALLOON_STAT_COUNT == 0);
+}
+
 static void step(void)
 {
     uint8_t op = byte();
@@ -121,11 +136,13 @@ static void step(void)
         finish(op >> 7);
         break;
     case 5:
-        if (op & 8) {
-            start_driver(FEATURES, 8);
-            set_up_queue(1, 8);
-        }
+        if (op & 8)
+            start_queues(op & 16 ? FEATURES : FEATURES & ~VIRTIO_BALLOON_F_STATS_VQ, 8,
+                         VIRTIO_BALLOON_QUEUES);
         virtio_balloon_ask(&balloon, number());
+        break;
+    case 6:
+        talk(op);
         break;
     default:
         request();

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* The virtio balloon: which pages it takes and gives back, at once and by an owner who takes his
- * time, and what it refuses. */
+ * time, what it refuses, and what it hears of the guest's memory. */
 #include "tests/host/virtio_world.h"
 
 #include "hv/vdev/virtio_balloon.h"
 #include "tests/host/check.h"
 
+#define OFFERED    (VIRTIO_BALLOON_F_MUST_TELL_HOST | VIRTIO_BALLOON_F_STATS_VQ)
 #define FEATURES   (VIRTIO_F_VERSION_1 | VIRTIO_BALLOON_F_MUST_TELL_HOST)
 #define PAGES      200u /* that may go in, from FIRST_PAGE on */
 #define FIRST_PAGE 0x100u
 #define DEFLATE    1u
+#define STATS      2u
+#define SAID       (RAM_BASE + 0x20000)
 
 static struct virtio_balloon balloon;
 static uint64_t inside[(PAGES + 63) / 64];
@@ -41,10 +44,8 @@ static unsigned int count_inside(void)
 static void begin(bool owner_is_quick)
 {
     static struct virtio_balloon_config config = {.num_pages = 7};
-    struct virtio_setup setup = {.dev = &balloon,
-                                 .features = VIRTIO_BALLOON_F_MUST_TELL_HOST,
-                                 .config = &config,
-                                 .config_size = sizeof(config)};
+    struct virtio_setup setup = {
+        .dev = &balloon, .features = OFFERED, .config = &config, .config_size = sizeof(config)};
 
     memset(inside, 0, sizeof(inside));
     memset(moves, 0, sizeof(moves));
@@ -80,9 +81,9 @@ static unsigned int answered(unsigned int queue)
 static void test_quick(void)
 {
     begin(true);
-    CHECK(config_in(0, 4) == 0x10451af4 && bar_in(C_QUEUES, 2) == 2 &&
-              (offered_features() & 0xff) == 1,
-          "the balloon, with two queues");
+    CHECK(config_in(0, 4) == 0x10451af4 && bar_in(C_QUEUES, 2) == 3 &&
+              (offered_features() & 0xff) == OFFERED,
+          "the balloon, with three queues");
     CHECK(bar_in(B_DEVICE, 4) == 7 && bar_in(B_DEVICE + 4, 4) == 0, "it asks for pages");
     ask(0, FIRST_PAGE, 100, 1);
     CHECK(answered(0) == 1 && moves[0] == 100 && count_inside() == 100, "pages go in");
@@ -182,6 +183,92 @@ static void test_reset(void)
     CHECK(balloon.batches[0].state == BALLOON_IDLE, "nor is one told that was not there");
 }
 
+/* ---- Statistics ----------------------------------------------------------------------------- */
+
+static void begin_stats(void)
+{
+    begin(true);
+    start_queues(VIRTIO_F_VERSION_1 | OFFERED, 8, 3);
+}
+
+static void put_stat(unsigned int place, unsigned int tag, uint64_t value)
+{
+    put(SAID + 10ull * place, tag, 2);
+    put(SAID + 10ull * place + 2, value, 8);
+}
+
+static void say(unsigned int index, uint64_t gpa, uint32_t size)
+{
+    descriptor(DESC + STATS * QUEUE, index, gpa, size, 0, 0);
+    offer_to(STATS, (uint16_t)index);
+    kick_queue(STATS);
+}
+
+static void test_stats(void)
+{
+    const struct balloon_stats *stats = &balloon.stats;
+
+    begin_stats();
+    virtio_balloon_ask_stats(&balloon);
+    CHECK(stats->known == 0 && !needs_reset(), "nothing is known of memory at first");
+    put_stat(0, BALLOON_TOTAL, 0x123456789abcdef0);
+    put_stat(1, BALLOON_FREE, 77);
+    put_stat(2, BALLOON_STAT_COUNT, 1);
+    put_stat(3, 0xffff, 2);
+    now_ns = 5000;
+    say(0, SAID, 45);
+    CHECK(stats->known == (1u << BALLOON_TOTAL | 1u << BALLOON_FREE) && stats->at_ns == 5000 &&
+              stats->values[BALLOON_TOTAL] == 0x123456789abcdef0 &&
+              stats->values[BALLOON_FREE] == 77,
+          "what the driver says is, but no tag from the future");
+    CHECK(answered(STATS) == 0, "and its buffer is kept");
+    put_stat(1, BALLOON_FREE, 78);
+    virtio_work(&virtio);
+    kick_queue(STATS);
+    CHECK(stats->values[BALLOON_FREE] == 77, "which is not looked at again");
+    virtio_balloon_ask_stats(&balloon);
+    CHECK(answered(STATS) == 1 && interrupts[1 + STATS] == 1 && !stats->kept && stats->known,
+          "until he is asked");
+    virtio_balloon_ask_stats(&balloon);
+    virtio_work(&virtio);
+    CHECK(answered(STATS) == 1, "and while he is, not once more");
+    put_stat(0, BALLOON_FREE, 79);
+    say(0, SAID, 10);
+    CHECK(stats->known == 1u << BALLOON_FREE && stats->values[BALLOON_FREE] == 79 &&
+              answered(STATS) == 1,
+          "for another one is the answer");
+    bar_out(C_STATUS, 1, 0);
+    CHECK(stats->known == 0 && !stats->kept, "who has gone is not quoted");
+    virtio_balloon_ask_stats(&balloon);
+    CHECK(!needs_reset() && stats->known == 0, "nor asked");
+}
+
+static void test_stats_wrong(void)
+{
+    const struct balloon_stats *stats = &balloon.stats;
+
+    begin_stats();
+    for (unsigned int i = 0; i < 1000; i++)
+        put_stat(i, i < 40 ? i : BALLOON_FREE, i);
+    say(0, SAID, 10000);
+    CHECK(stats->known == (1u << BALLOON_STAT_COUNT) - 1 && stats->values[BALLOON_FREE] == 4,
+          "of very much only the beginning is read");
+    say(1, SAID, 9);
+    say(2, SAID, 20);
+    CHECK(answered(STATS) == 0 && stats->values[BALLOON_TOTAL] == 5, "and one buffer at a time");
+    virtio_balloon_ask_stats(&balloon);
+    CHECK(answered(STATS) == 1 && stats->known == 0, "less than one is nothing");
+    virtio_balloon_ask_stats(&balloon);
+    CHECK(answered(STATS) == 2 && stats->known == 3 && !needs_reset(), "two are two");
+    say(3, RAM_BASE + RAM_SIZE - 5, 10);
+    virtio_balloon_ask_stats(&balloon);
+    CHECK(needs_reset() && stats->known == 0, "some that lie nowhere");
+    begin(true);
+    set_up_queue(STATS, 8);
+    say(0, SAID, 10);
+    CHECK(needs_reset(), "some that were not negotiated");
+}
+
 int main(void)
 {
     test_quick();
@@ -189,5 +276,7 @@ int main(void)
     test_wrong();
     test_slow();
     test_reset();
+    test_stats();
+    test_stats_wrong();
     return check_done();
 }
