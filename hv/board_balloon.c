@@ -43,7 +43,7 @@ static uint64_t inside_pages(const struct virtio_balloon *balloon)
     return mem_pages(virtio_balloon_words(balloon->page_count) * sizeof(uint64_t));
 }
 
-static int init(struct vm *vm)
+static int init(struct vm *vm, unsigned int unit)
 {
     struct virtio_balloon *balloon = &vm->pci.balloon;
     hpa_t memory;
@@ -60,7 +60,7 @@ static int init(struct vm *vm)
     return 0;
 }
 
-static void destroy(struct vm *vm)
+static void destroy(struct vm *vm, unsigned int unit)
 {
     struct virtio_balloon *balloon = &vm->pci.balloon;
 
@@ -68,7 +68,7 @@ static void destroy(struct vm *vm)
         mem_free(virt_to_phys(balloon->inside), inside_pages(balloon));
 }
 
-static bool setup_balloon(struct vm *vm, struct virtio_setup *setup)
+static bool setup_balloon(struct vm *vm, unsigned int unit, struct virtio_setup *setup)
 {
     setup->dev = &vm->pci.balloon;
     setup->features = VIRTIO_BALLOON_F_MUST_TELL_HOST | VIRTIO_BALLOON_F_STATS_VQ;

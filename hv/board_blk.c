@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A VM's disk: a module, and memory for what is written. */
+/* A VM's disks: of each a module, and memory for what is written. */
 #include "hv/board_pci.h"
 
 #include "arch/x86/paging.h"
@@ -12,44 +12,62 @@
 #include "hv/vm.h"
 
 /* Room for all of the disk, so that no write ever fails for want of it. */
-static int allocate(struct board_pci *pci)
+static int allocate(struct board_disk *disk)
 {
-    uint64_t pages = mem_pages(pci->blk.size);
-    uint64_t map = mem_pages(virtio_blk_words(pci->blk.size) * sizeof(uint64_t));
+    uint64_t pages = mem_pages(disk->blk.size);
+    uint64_t map = mem_pages(virtio_blk_words(disk->blk.size) * sizeof(uint64_t));
     hpa_t memory = mem_alloc(pages + map, PAGE_SIZE);
 
     if (!memory.value)
         return -ENOMEM;
-    pci->blk_memory = memory;
-    pci->blk_memory_pages = pages + map;
-    pci->blk.pages = phys_to_virt(memory);
-    pci->blk.copied = phys_to_virt(HPA(memory.value + (pages << PAGE_SHIFT)));
+    disk->memory = memory;
+    disk->memory_pages = pages + map;
+    disk->blk.pages = phys_to_virt(memory);
+    disk->blk.copied = phys_to_virt(HPA(memory.value + (pages << PAGE_SHIFT)));
     return 0;
 }
 
-static int init(struct vm *vm)
+/* It is the image's name, and of an image that another disk has too the disk's number behind it. */
+static void set_serial(struct board_disk *disks, unsigned int unit, const char *file)
 {
-    const struct config_disk *config = &vm->config->disk;
+    char *serial = disks[unit].blk.serial;
+    size_t size = MIN(strlen(file), VIRTIO_BLK_ID_SIZE);
+
+    memcpy(serial, file, size);
+    for (unsigned int i = 0; i < unit; i++) {
+        if (memcmp(disks[i].blk.serial, serial, VIRTIO_BLK_ID_SIZE) != 0)
+            continue;
+        size = MIN(size, VIRTIO_BLK_ID_SIZE - 2u);
+        serial[size] = '-';
+        serial[size + 1] = (char)('1' + unit);
+    }
+}
+
+static int init(struct vm *vm, unsigned int unit)
+{
+    const struct config_disk *config = &vm->config->disks[unit];
     const struct boot_module *module = config->file[0] ? module_find(config->file) : NULL;
-    struct virtio_blk *blk = &vm->pci.blk;
+    struct board_disk *disk = &vm->pci.disks[unit];
 
     if (!module)
         return 0;
-    blk->image = phys_to_virt(HPA(module->base));
-    blk->size = module->size;
-    memcpy(blk->serial, config->file, MIN(strlen(config->file), VIRTIO_BLK_ID_SIZE));
-    return config->read_only ? 0 : allocate(&vm->pci);
+    disk->blk.image = phys_to_virt(HPA(module->base));
+    disk->blk.size = module->size;
+    set_serial(vm->pci.disks, unit, config->file);
+    return config->read_only ? 0 : allocate(disk);
 }
 
-static void destroy(struct vm *vm)
+static void destroy(struct vm *vm, unsigned int unit)
 {
-    if (vm->pci.blk_memory.value)
-        mem_free(vm->pci.blk_memory, vm->pci.blk_memory_pages);
+    const struct board_disk *disk = &vm->pci.disks[unit];
+
+    if (disk->memory.value)
+        mem_free(disk->memory, disk->memory_pages);
 }
 
-static bool setup_blk(struct vm *vm, struct virtio_setup *setup)
+static bool setup_blk(struct vm *vm, unsigned int unit, struct virtio_setup *setup)
 {
-    struct virtio_blk *blk = &vm->pci.blk;
+    struct virtio_blk *blk = &vm->pci.disks[unit].blk;
 
     setup->dev = blk;
     if (!blk->size)

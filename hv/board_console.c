@@ -29,7 +29,7 @@ unsigned int board_pci_input(struct vm *vm, const uint8_t *bytes, unsigned int c
     return taken;
 }
 
-static int init(struct vm *vm)
+static int init(struct vm *vm, unsigned int unit)
 {
     vm->pci.console = (struct virtio_console){.virtio = &vm->pci.devices[BOARD_CONSOLE],
                                               .ctx = vm,
@@ -39,11 +39,11 @@ static int init(struct vm *vm)
     return 0;
 }
 
-static void destroy(struct vm *vm)
+static void destroy(struct vm *vm, unsigned int unit)
 {
 }
 
-static bool setup_console(struct vm *vm, struct virtio_setup *setup)
+static bool setup_console(struct vm *vm, unsigned int unit, struct virtio_setup *setup)
 {
     struct virtio_console *console = &vm->pci.console;
 

@@ -28,7 +28,7 @@ static struct vswitch *find_switch(const char *name)
     return vacant;
 }
 
-static int init(struct vm *vm)
+static int init(struct vm *vm, unsigned int unit)
 {
     const struct config_net *config = &vm->config->net;
     struct vswitch *vswitch;
@@ -45,7 +45,7 @@ static int init(struct vm *vm)
     return 0;
 }
 
-static void destroy(struct vm *vm)
+static void destroy(struct vm *vm, unsigned int unit)
 {
     struct vswitch *vswitch = vm->pci.net.port.owner;
 
@@ -56,7 +56,7 @@ static void destroy(struct vm *vm)
     spin_unlock(&vswitch->lock);
 }
 
-static bool setup_net(struct vm *vm, struct virtio_setup *setup)
+static bool setup_net(struct vm *vm, unsigned int unit, struct virtio_setup *setup)
 {
     struct virtio_net *net = &vm->pci.net;
 

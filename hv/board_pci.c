@@ -5,10 +5,19 @@
 #include "hv/guest_mem.h"
 #include "hv/vm.h"
 
-static const struct board_device *const devices[] = {
-    [BOARD_RNG] = &board_rng,     [BOARD_BLK] = &board_blk,
-    [BOARD_NET] = &board_net,     [BOARD_CONSOLE] = &board_console,
-    [BOARD_VSOCK] = &board_vsock, [BOARD_BALLOON] = &board_balloon,
+static const struct {
+    const struct board_device *device;
+    unsigned int unit;
+} devices[] = {
+    [BOARD_RNG] = {&board_rng, 0},
+    [BOARD_BLK] = {&board_blk, 0},
+    [BOARD_NET] = {&board_net, 0},
+    [BOARD_CONSOLE] = {&board_console, 0},
+    [BOARD_VSOCK] = {&board_vsock, 0},
+    [BOARD_BALLOON] = {&board_balloon, 0},
+    [BOARD_MORE_BLK] = {&board_blk, 1},
+    {&board_blk, 2},
+    {&board_blk, 3},
 };
 
 STATIC_ASSERT(ARRAY_SIZE(devices) == BOARD_DEVICE_COUNT, "a row for each");
@@ -70,9 +79,9 @@ static void reset_device(struct vm *vm, unsigned int id)
                                  .ctx = vm,
                                  .later = later};
 
-    if (!devices[id]->setup(vm, &setup))
+    if (!devices[id].device->setup(vm, devices[id].unit, &setup))
         return;
-    virtio_init(virtio, devices[id]->kind, &setup);
+    virtio_init(virtio, devices[id].device->kind, &setup);
     vpci_plug(&vm->pci.bus, id + 1, &virtio->pci);
 }
 
@@ -114,7 +123,7 @@ int board_pci_init(struct vm *vm)
     mmio_bus_add(&vm->mmio, &window);
     mmio_bus_add(&vm->mmio, &ecam);
     for (unsigned int i = 0; i < BOARD_DEVICE_COUNT && !error; i++)
-        error = devices[i]->init(vm);
+        error = devices[i].device->init(vm, devices[i].unit);
     return error;
 }
 
@@ -122,5 +131,5 @@ void board_pci_destroy(struct vm *vm)
 {
     board_pci_off(vm);
     for (unsigned int i = 0; i < BOARD_DEVICE_COUNT; i++)
-        devices[i]->destroy(vm);
+        devices[i].device->destroy(vm, devices[i].unit);
 }

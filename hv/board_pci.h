@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The PCI bus of a VM and what is plugged into it: a host bridge, and of each kind of virtio device
- * at most one.  How a kind is put together is its own file's: board_blk.c, board_rng.c, ...
+ * The PCI bus of a VM and what is plugged into it: a host bridge, and virtio devices.  How a kind
+ * is put together is its own file's: board_blk.c, board_rng.c, ...
  */
 #pragma once
 
 #include "hv/addr.h"
+#include "hv/config.h"
 #include "hv/random.h"
 #include "hv/spinlock.h"
 #include "hv/vdev/ivshmem.h"
@@ -20,7 +21,8 @@
 
 struct vm;
 
-/* In the order of their slots, from the one behind the host bridge on. */
+/* In the order of their slots, from the one behind the host bridge on.  Further disks are behind
+ * all others: none has another slot for them. */
 enum board_device_id {
     BOARD_RNG,
     BOARD_BLK,
@@ -28,21 +30,29 @@ enum board_device_id {
     BOARD_CONSOLE,
     BOARD_VSOCK,
     BOARD_BALLOON,
-    BOARD_DEVICE_COUNT
+    BOARD_MORE_BLK,
+    BOARD_DEVICE_COUNT = BOARD_MORE_BLK + CONFIG_MAX_DISKS - 1
 };
 
 /* How a kind of device is put together. */
 struct board_device {
     const struct virtio_kind *kind;
-    /* Once, with the VM: 0 or a negative errno; destroy() is right in both cases. */
-    int (*init)(struct vm *vm);
-    void (*destroy)(struct vm *vm);
+    /* Once, with the VM: 0 or a negative errno; destroy() is right in both cases.  Unit: which of
+     * this kind, from 0. */
+    int (*init)(struct vm *vm, unsigned int unit);
+    void (*destroy)(struct vm *vm, unsigned int unit);
     /* At each start; false: this VM has none.  Transport, memory and lock are set already. */
-    bool (*setup)(struct vm *vm, struct virtio_setup *setup);
+    bool (*setup)(struct vm *vm, unsigned int unit, struct virtio_setup *setup);
 };
 
 extern const struct board_device board_rng, board_blk, board_net, board_console, board_vsock,
     board_balloon;
+
+struct board_disk {
+    struct virtio_blk blk;
+    hpa_t memory; /* what was written to it, and which pages were */
+    uint64_t memory_pages;
+};
 
 /* Serialised by the VM's lock, but for what is serialised by a device's. */
 struct board_pci {
@@ -55,9 +65,7 @@ struct board_pci {
     struct random random;
     uint32_t given; /* bytes since fresh ones were mixed in */
 
-    struct virtio_blk blk;
-    hpa_t blk_memory; /* what was written to it, and which pages were */
-    uint64_t blk_memory_pages;
+    struct board_disk disks[CONFIG_MAX_DISKS];
 
     struct virtio_net net;
     struct virtio_console console;

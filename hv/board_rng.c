@@ -19,18 +19,18 @@ static void fill(void *ctx, void *to, uint32_t size)
     random_fill(&pci->random, to, size);
 }
 
-static int init(struct vm *vm)
+static int init(struct vm *vm, unsigned int unit)
 {
     vm->pci.rng = (struct virtio_rng){.ctx = &vm->pci, .fill = fill};
     entropy_seed(&vm->pci.random);
     return 0;
 }
 
-static void destroy(struct vm *vm)
+static void destroy(struct vm *vm, unsigned int unit)
 {
 }
 
-static bool setup_rng(struct vm *vm, struct virtio_setup *setup)
+static bool setup_rng(struct vm *vm, unsigned int unit, struct virtio_setup *setup)
 {
     setup->dev = &vm->pci.rng;
     return entropy_available();

@@ -18,7 +18,7 @@ static void wake(void *ctx)
     vcpu_request(vm->vcpus[0], VCPU_REQ_DEVICES);
 }
 
-static int init(struct vm *vm)
+static int init(struct vm *vm, unsigned int unit)
 {
     vm->pci.vsock = (struct virtio_vsock){.hub = &hub,
                                           .virtio = &vm->pci.devices[BOARD_VSOCK],
@@ -29,11 +29,11 @@ static int init(struct vm *vm)
     return 0;
 }
 
-static void destroy(struct vm *vm)
+static void destroy(struct vm *vm, unsigned int unit)
 {
 }
 
-static bool setup_vsock(struct vm *vm, struct virtio_setup *setup)
+static bool setup_vsock(struct vm *vm, unsigned int unit, struct virtio_setup *setup)
 {
     struct virtio_vsock *vsock = &vm->pci.vsock;
 

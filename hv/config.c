@@ -78,15 +78,31 @@ static void PRINTF(3, 4) fail(struct parser *parser, const char *key, const char
     va_end(arguments);
 }
 
+static void refuse(struct guest_config *guest, uint32_t line, const char *key,
+                   const struct config_sink *sink, const char *format, va_list arguments)
+{
+    guest->bad = true;
+    report(sink, line != 0 ? line : guest->line, key, format, arguments);
+}
+
+/* An error of a line whose key may have others. */
+static void PRINTF(5, 6) refuse_line(struct guest_config *guest, uint32_t line, const char *key,
+                                     const struct config_sink *sink, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    refuse(guest, line, key, sink, format, arguments);
+    va_end(arguments);
+}
+
 void config_refuse(struct guest_config *guest, const char *key, const struct config_sink *sink,
                    const char *format, ...)
 {
-    uint32_t line = guest_key_line(guest, key);
     va_list arguments;
 
-    guest->bad = true;
     va_start(arguments, format);
-    report(sink, line != 0 ? line : guest->line, key, format, arguments);
+    refuse(guest, guest_key_line(guest, key), key, sink, format, arguments);
     va_end(arguments);
 }
 
@@ -175,20 +191,54 @@ static void parse_section(struct parser *parser, struct text line)
 
 /* ---- Lines ----------------------------------------------------------------------------------- */
 
-static void assign(struct parser *parser, const struct config_key *key, struct text value)
+/* The place of a key that is given once; a null pointer, and an error: it was given before. */
+static void *only_place(struct parser *parser, const struct config_key *key, void *section,
+                        uint32_t *lines)
 {
-    bool host = parser->place == PLACE_HOST;
-    uint32_t *lines = host ? parser->config->host.lines : parser->guest->lines;
-    char *base = host ? (char *)&parser->config->host : (char *)parser->guest;
     uint32_t *line = &lines[key - config_keys];
-    char expected[MESSAGE_SIZE / 2], found[FOUND_SIZE];
 
     if (*line != 0) {
         fail(parser, key->name, "expected once; it was at line %u already", *line);
-        return;
+        return NULL;
     }
     *line = parser->line;
-    if (!config_parse_value(key, value, base + key->offset)) {
+    return (char *)section + key->offset;
+}
+
+/* The place of one more disk; likewise. */
+static struct config_disk *next_disk(struct parser *parser, const struct config_key *key)
+{
+    struct config_disk *disk = parser->guest->disks, *end = disk + CONFIG_MAX_DISKS;
+
+    while (disk < end && disk->line != 0)
+        disk++;
+    if (disk == end) {
+        fail(parser, key->name, "expected at most %u; the last of these was at line %u",
+             CONFIG_MAX_DISKS, disk[-1].line);
+        return NULL;
+    }
+    disk->line = parser->line;
+    return disk;
+}
+
+static void *place_of(struct parser *parser, const struct config_key *key)
+{
+    struct host_config *host = &parser->config->host;
+    struct guest_config *guest = parser->guest;
+
+    if (key->section == CONFIG_HOST)
+        return only_place(parser, key, host, host->lines);
+    if (key->kind == CONFIG_DISK)
+        return next_disk(parser, key);
+    return only_place(parser, key, guest, guest->lines);
+}
+
+static void assign(struct parser *parser, const struct config_key *key, struct text value)
+{
+    void *place = place_of(parser, key);
+    char expected[MESSAGE_SIZE / 2], found[FOUND_SIZE];
+
+    if (place && !config_parse_value(key, value, place)) {
         config_describe(key, expected, sizeof(expected));
         fail(parser, key->name, "expected %s; found \"%s\"", expected, quote(value, found));
     }
@@ -390,31 +440,46 @@ static unsigned int check_cpus(struct guest_config *guest, const struct config_m
     return 0;
 }
 
-static unsigned int check_file(struct guest_config *guest, const char *key, const char *name,
-                               const struct config_machine *machine, const struct config_sink *sink)
+static unsigned int check_file(struct guest_config *guest, uint32_t line, const char *key,
+                               const char *name, const struct config_machine *machine,
+                               const struct config_sink *sink)
 {
     if (name[0] == '\0' || machine->has_file(machine->ctx, name))
         return 0;
-    config_refuse(guest, key, sink, "expected a file beside " CONFIG_FILE "; there is no \"%s\"",
-                  name);
+    refuse_line(guest, line, key, sink,
+                "expected a file beside " CONFIG_FILE "; there is no \"%s\"", name);
     return 1;
 }
 
-static unsigned int check_disk(struct guest_config *guest, const struct config_machine *machine,
-                               const struct config_sink *sink)
+static unsigned int check_disk(struct guest_config *guest, const struct config_disk *disk,
+                               const struct config_machine *machine, const struct config_sink *sink)
 {
-    const char *file = guest->disk.file;
     uint64_t size;
 
-    if (file[0] == '\0' || check_file(guest, "disk", file, machine, sink) != 0)
-        return file[0] != '\0';
-    size = machine->file_size(machine->ctx, file);
+    if (check_file(guest, disk->line, "disk", disk->file, machine, sink) != 0)
+        return 1;
+    size = machine->file_size(machine->ctx, disk->file);
     if (size != 0 && size % CONFIG_SECTOR_SIZE == 0)
         return 0;
-    config_refuse(guest, "disk", sink,
-                  "expected an image of whole sectors, %u bytes each; \"%s\" has %llu bytes",
-                  CONFIG_SECTOR_SIZE, file, (unsigned long long)size);
+    refuse_line(guest, disk->line, "disk", sink,
+                "expected an image of whole sectors, %u bytes each; \"%s\" has %llu bytes",
+                CONFIG_SECTOR_SIZE, disk->file, (unsigned long long)size);
     return 1;
+}
+
+static unsigned int check_files(struct guest_config *guest, const struct config_machine *machine,
+                                const struct config_sink *sink)
+{
+    unsigned int errors = 0;
+
+    errors +=
+        check_file(guest, guest_key_line(guest, "kernel"), "kernel", guest->kernel, machine, sink);
+    errors +=
+        check_file(guest, guest_key_line(guest, "initrd"), "initrd", guest->initrd, machine, sink);
+    for (unsigned int i = 0; i < CONFIG_MAX_DISKS; i++)
+        if (guest->disks[i].file[0])
+            errors += check_disk(guest, &guest->disks[i], machine, sink);
+    return errors;
 }
 
 /* A pair is one when each names the other, and the same size. */
@@ -480,9 +545,7 @@ unsigned int config_check(struct config *config, const struct config_machine *ma
         struct guest_config *guest = &config->guests[i];
 
         errors += check_cpus(guest, machine, sink);
-        errors += check_file(guest, "kernel", guest->kernel, machine, sink);
-        errors += check_file(guest, "initrd", guest->initrd, machine, sink);
-        errors += check_disk(guest, machine, sink);
+        errors += check_files(guest, machine, sink);
         errors += check_share(config, guest, sink);
         errors += check_vsock(config, guest, sink);
         if (guest->memory > machine->memory) {

@@ -25,6 +25,7 @@
 #define CONFIG_NAME_SIZE    32
 #define CONFIG_FILE_SIZE    64
 #define CONFIG_CMDLINE_SIZE 2048
+#define CONFIG_MAX_DISKS    4   /* of a guest */
 #define CONFIG_SECTOR_SIZE  512 /* of disks */
 #define CONFIG_CID_MIN      3   /* those below have a meaning */
 #define CONFIG_CID_MAX      0xfffffffe
@@ -46,8 +47,9 @@ struct host_config {
 };
 
 struct config_disk {
-    char file[CONFIG_FILE_SIZE]; /* "": none */
-    bool read_only;              /* else what is written is kept while the guest exists */
+    uint32_t line; /* where it was given; 0: this and those behind it were not */
+    char file[CONFIG_FILE_SIZE];
+    bool read_only; /* else what is written is kept while the guest exists */
 };
 
 /* What it has in common with another guest, whose section must say the same of this one. */
@@ -66,7 +68,7 @@ struct guest_config {
     char kernel[CONFIG_FILE_SIZE];
     char initrd[CONFIG_FILE_SIZE]; /* "": none */
     char cmdline[CONFIG_CMDLINE_SIZE];
-    struct config_disk disk;
+    struct config_disk disks[CONFIG_MAX_DISKS];
     struct config_share share;
     struct config_net net;
     uint32_t vsock;  /* its context id; 0: it has no such sockets */

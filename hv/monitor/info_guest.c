@@ -108,6 +108,34 @@ static void print_vsock(const struct virtio_vsock *vsock)
                   vsock->received.bytes);
 }
 
+static void json_disks(const struct vm *vm)
+{
+    for (unsigned int i = 0; i < CONFIG_MAX_DISKS; i++) {
+        const struct virtio_blk *blk = &vm->pci.disks[i].blk;
+
+        if (!blk->size)
+            continue;
+        json_begin("disk");
+        json_string("guest", vm_name(vm));
+        json_number("disk", i);
+        json_string("file", vm->config->disks[i].file);
+        json_number("size", blk->size);
+        json_bool("read_only", !blk->pages);
+        json_end();
+    }
+}
+
+static void print_disks(const struct vm *vm)
+{
+    for (unsigned int i = 0; i < CONFIG_MAX_DISKS; i++) {
+        const struct virtio_blk *blk = &vm->pci.disks[i].blk;
+
+        if (blk->size)
+            console_print("  disk %u   %s, %lu KiB, %s\n", i, vm->config->disks[i].file,
+                          blk->size >> 10, blk->pages ? "copied on writing" : "read-only");
+    }
+}
+
 /* In the order of their tags. */
 static const struct {
     const char *name;
@@ -173,6 +201,7 @@ static void json_guest(struct vm *vm)
     json_share(vm);
     json_vsock(&vm->pci.vsock);
     json_end();
+    json_disks(vm);
 }
 
 void info_guest(struct vm *vm)
@@ -203,6 +232,7 @@ void info_guest(struct vm *vm)
     console_print("  vcpus    %u, the local apics of %u virtualized by the cpu%s\n", vm->vcpu_count,
                   lent_apics(vm), config->apicv ? "" : " (apicv = off)");
     console_print("  clock    %lu.%03lu s\n", ms / 1000, ms % 1000);
+    print_disks(vm);
     print_net(vm);
     print_share(vm);
     print_vsock(&vm->pci.vsock);

@@ -223,6 +223,8 @@ static const struct {
     {GUEST("vcpus\n"), "mica.conf:4: vcpus: expected \"key = value\""},
     {GUEST("vcpus = 1\nvcpus = 2\n"),
      "mica.conf:5: vcpus: expected once; it was at line 4 already"},
+    {GUEST("disk = a\ndisk = b\ndisk = c\ndisk = d\ndisk = e\n"),
+     "mica.conf:8: disk: expected at most 4; the last of these was at line 7"},
     {GUEST("vcpus = 0\n"), "mica.conf:4: vcpus: expected a number from 1 to 32; found \"0\""},
     {GUEST("vcpus = 33\n"), "mica.conf:4: vcpus: expected a number from 1 to 32; found \"33\""},
     {GUEST("vcpus = -1\n"), "mica.conf:4: vcpus: expected a number from 1 to 32; found \"-1\""},
@@ -406,11 +408,12 @@ static void test_disks(void)
         .cpu_count = 2, .memory = MIB(100), .has_file = has_image, .file_size = size_of_image};
 
     CHECK(parse(GUEST("disk = 512 , ro\n")) == 0 && config_check(&config, &machine, &sink) == 0 &&
-              strcmp(config.guests[0].disk.file, "512") == 0 && config.guests[0].disk.read_only,
+              strcmp(config.guests[0].disks[0].file, "512") == 0 &&
+              config.guests[0].disks[0].read_only,
           "a read-only disk");
     CHECK(parse(GUEST("disk = 1048576\n")) == 0 && config_check(&config, &machine, &sink) == 0 &&
-              !config.guests[0].disk.read_only && parse(GUEST("disk = 512,cow\n")) == 0 &&
-              !config.guests[0].disk.read_only,
+              !config.guests[0].disks[0].read_only && parse(GUEST("disk = 512,cow\n")) == 0 &&
+              !config.guests[0].disks[0].read_only,
           "a disk is copied on writing where nothing else is said");
     CHECK(parse(GUEST("disk = missing\n")) == 0 && config_check(&config, &machine, &sink) == 1 &&
               strcmp(messages, "mica.conf:4: disk: expected a file beside mica.conf; there is no "
@@ -424,6 +427,32 @@ static void test_disks(void)
     CHECK(parse(GUEST("disk = 0, ro\n")) == 0 && config_check(&config, &machine, &sink) == 1 &&
               config.guests[0].bad && reported == 1,
           "and an empty one");
+}
+
+static void test_many_disks(void)
+{
+    static const struct config_machine machine = {
+        .cpu_count = 2, .memory = MIB(100), .has_file = has_image, .file_size = size_of_image};
+    const struct config_disk *disks = config.guests[0].disks;
+
+    CHECK(parse(GUEST("disk = 512\nvcpus = 2\ndisk = 1024, ro\n")) == 0 &&
+              config_check(&config, &machine, &sink) == 0 && strcmp(disks[0].file, "512") == 0 &&
+              !disks[0].read_only && strcmp(disks[1].file, "1024") == 0 && disks[1].read_only &&
+              disks[2].line == 0 && disks[2].file[0] == '\0',
+          "two disks, in their order");
+    CHECK(parse(GUEST("disk = 512\ndisk = 512\ndisk = 512\ndisk = 512\n")) == 0 &&
+              config_check(&config, &machine, &sink) == 0 && disks[3].line == 7,
+          "four, of one image");
+    CHECK(parse(GUEST("disk = 512\ndisk = 513\ndisk = missing\n")) == 0 &&
+              config_check(&config, &machine, &sink) == 2 &&
+              strcmp(messages, "mica.conf:5: disk: expected an image of whole sectors, 512 bytes "
+                               "each; \"513\" has 513 bytes\n"
+                               "mica.conf:6: disk: expected a file beside mica.conf; there is no "
+                               "\"missing\"\n") == 0,
+          "what is wrong with one is said at its line");
+    CHECK(parse(GUEST("disk = 512\n") "[guest b]\nkernel = k\nmemory = 4M\ndisk = 1024\n") == 0 &&
+              strcmp(config.guests[1].disks[0].file, "1024") == 0 && disks[1].line == 0,
+          "each guest has its own");
 }
 
 /* Lines 1 to 4 and 5 to 8, each with a line of its own. */
@@ -609,6 +638,7 @@ int main(void)
     test_limits();
     test_machine();
     test_disks();
+    test_many_disks();
     test_shares();
     test_net();
     test_vsock();
