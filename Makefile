@@ -277,7 +277,7 @@ HOST_BIN := $(HOST_TESTS:%=$(O)/host/test_%) $(HOST_FUZZ:%=$(O)/host/fuzz_%)
 .PHONY: all image run debug test test-host test-vm bench bench-quick check format stats clean help FORCE
 
 all: $(O)/BOOTX64.EFI $(O)/mica.elf $(O)/mica.dis $(STUB_BIN) $(O)/lock.efi $(O)/count.so ## build the loader, the hypervisor and the guests
-	@size $(O)/mica.elf
+	@size $(O)/mica.debug.elf
 
 image: $(O)/mica.img ## write the disk image for a USB stick
 
@@ -368,7 +368,7 @@ $(O)/lock.efi: $(O)/lock.so
 
 $(O)/BOOTX64.EFI $(O)/lock.efi:
 	$(call say,EFI,$@)
-	$(Q)$(OBJCOPY) -j .text -j .sdata -j .data -j .rodata -j .dynamic -j .dynsym -j '.rel*' -j .reloc \
+	$(Q)$(OBJCOPY) -S -j .text -j .sdata -j .data -j .rodata -j .dynamic -j .dynsym -j '.rel*' -j .reloc \
 	  --target efi-app-x86_64 --subsystem=10 $< $@
 
 # ---- The hypervisor ----------------------------------------------------------------------------------
@@ -410,11 +410,10 @@ $(O)/mica.debug.elf: $(IMAGE_OBJ) linker.ld
 	$(call say,LD,$@)
 	$(Q)$(LD) $(IMAGE_LDFLAGS) $(IMAGE_OBJ) -o $@
 
-# What boots keeps the symbol table (stack traces) and the relocations that matter (it may be slid).
-$(O)/mica.elf: $(O)/mica.debug.elf tools/shrink-relocs
-	$(call say,STRIP,$@)
-	$(Q)$(OBJCOPY) --strip-debug -R .comment $< $@
-	$(Q)tools/shrink-relocs $@
+# What boots keeps the functions' names (stack traces) and what a slide changes.
+$(O)/mica.elf: $(O)/mica.debug.elf tools/pack-elf
+	$(call say,PACK,$@)
+	$(Q)tools/pack-elf $< $@
 
 $(O)/mica.dis: $(O)/mica.debug.elf
 	$(call say,DISASM,$@)

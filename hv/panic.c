@@ -8,7 +8,6 @@
 #include "arch/x86/msr.h"
 #include "arch/x86/paging.h"
 #include "boot/boot_info.h"
-#include "hv/elf64.h"
 #include "hv/panic_hooks.h"
 #include "hv/printf.h"
 #include "hv/string.h"
@@ -35,13 +34,7 @@ static struct cpu *panicking_cpu;
 
 void panic_init(const struct boot_info *info)
 {
-    uint64_t slide = 0;
-    const struct elf64_header *header = phys_to_virt(HPA(info->elf_file));
-    extern const uint8_t _start[];
-
-    if (info->elf_size >= sizeof(*header))
-        slide = (uint64_t)_start - header->entry;
-    symbols_init(&symbols, header, info->elf_size, slide);
+    symbols_init(&symbols, phys_to_virt(HPA(info->symbols)), info->symbols_size, info->image_virt);
 }
 
 void panic_set_output(void (*write)(const char *text, size_t size))

@@ -27,7 +27,7 @@ def argument(command, name):
 
 def image_range(build):
     """Where the hypervisor's instructions lie: the first and the last address of its image."""
-    symbols = subprocess.run(["nm", build / "mica.elf"], check=True, capture_output=True, text=True).stdout
+    symbols = subprocess.run(["nm", build / "mica.debug.elf"], check=True, capture_output=True, text=True).stdout
     return (re.search(rf"^(\S+) \S {name}$", symbols, re.MULTILINE).group(1) for name in ("__image_start", "__image_end"))
 
 
