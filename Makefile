@@ -32,7 +32,7 @@ IMAGE_SRC += $(addprefix hv/,apic_assist.c backend.c board.c bus.c config.c conf
             console_mirror.c emul_cpuid.c emul_cr.c emul_exception.c emul_io.c emul_mem.c emul_mov.c emul_msr.c exit.c \
             guest_mem.c heap.c host.c insn.c insn_exec.c intr.c layout.c log.c loop.c main.c mem.c module.c pair.c \
             panic.c printf.c sched.c scrollback.c slat.c string.c symbols.c timer.c trace.c vcpu.c vm.c \
-            vm_boot.c vm_memory.c vm_pages.c vm_table.c)
+            vm_boot.c vm_chore.c vm_memory.c vm_pages.c vm_table.c)
 IMAGE_SRC += $(addprefix hv/load/,acpi.c elf.c flat.c linux.c load.c multiboot.c pvh.c)
 IMAGE_SRC += $(addprefix hv/vdev/,vcmos.c vcmos_date.c vfwcfg.c vi8042.c vioapic.c vlapic.c vlapic_page.c \
             vlapic_regs.c vlapic_timer.c vpic.c vpit.c vpm.c vtestdev.c vuart.c)
@@ -84,6 +84,8 @@ HOST_SRC_vfwcfg := hv/vdev/vfwcfg.c hv/layout.c
 VLAPIC_SRC := hv/vdev/vlapic.c hv/vdev/vlapic_page.c hv/vdev/vlapic_regs.c hv/vdev/vlapic_timer.c
 HOST_TESTS += mem
 HOST_SRC_mem := hv/mem.c
+HOST_TESTS += vm_memory
+HOST_SRC_vm_memory := $(addprefix hv/,vm_memory.c mem.c slat.c layout.c) arch/svm/npt.c
 HOST_TESTS += symbols
 HOST_SRC_symbols := hv/symbols.c
 HOST_TESTS += vlapic

@@ -10,20 +10,20 @@
 #include "hv/module.h"
 #include "hv/string.h"
 #include "hv/vm.h"
+#include "hv/vm_memory.h"
 
 /* Room for all of the disk, so that no write ever fails for want of it. */
-static int allocate(struct board_pci *pci)
+static int allocate(struct vm *vm)
 {
-    uint64_t pages = mem_pages(pci->blk.size);
-    uint64_t map = mem_pages(virtio_blk_words(pci->blk.size) * sizeof(uint64_t));
-    hpa_t memory = mem_alloc(pages + map, PAGE_SIZE);
+    struct virtio_blk *blk = &vm->pci.blk;
+    uint64_t pages = mem_pages(blk->size);
+    uint64_t map = mem_pages(virtio_blk_words(blk->size) * sizeof(uint64_t));
+    hpa_t memory = vm_memory_take(vm, pages + map);
 
     if (!memory.value)
         return -ENOMEM;
-    pci->blk_memory = memory;
-    pci->blk_memory_pages = pages + map;
-    pci->blk.pages = phys_to_virt(memory);
-    pci->blk.copied = phys_to_virt(HPA(memory.value + (pages << PAGE_SHIFT)));
+    blk->pages = phys_to_virt(memory);
+    blk->copied = phys_to_virt(HPA(memory.value + (pages << PAGE_SHIFT)));
     return 0;
 }
 
@@ -38,13 +38,7 @@ static int init(struct vm *vm)
     blk->image = phys_to_virt(HPA(module->base));
     blk->size = module->size;
     memcpy(blk->serial, config->file, MIN(strlen(config->file), VIRTIO_BLK_ID_SIZE));
-    return config->read_only ? 0 : allocate(&vm->pci);
-}
-
-static void destroy(struct vm *vm)
-{
-    if (vm->pci.blk_memory.value)
-        mem_free(vm->pci.blk_memory, vm->pci.blk_memory_pages);
+    return config->read_only ? 0 : allocate(vm);
 }
 
 static bool setup_blk(struct vm *vm, struct virtio_setup *setup)
@@ -60,5 +54,4 @@ static bool setup_blk(struct vm *vm, struct virtio_setup *setup)
     return true;
 }
 
-const struct board_device board_blk = {
-    .kind = &virtio_blk_kind, .init = init, .destroy = destroy, .setup = setup_blk};
+const struct board_device board_blk = {.kind = &virtio_blk_kind, .init = init, .setup = setup_blk};

@@ -122,5 +122,6 @@ void board_pci_destroy(struct vm *vm)
 {
     board_pci_off(vm);
     for (unsigned int i = 0; i < BOARD_DEVICE_COUNT; i++)
-        devices[i]->destroy(vm);
+        if (devices[i]->destroy)
+            devices[i]->destroy(vm);
 }

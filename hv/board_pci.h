@@ -36,7 +36,7 @@ struct board_device {
     const struct virtio_kind *kind;
     /* Once, with the VM: 0 or a negative errno; destroy() is right in both cases. */
     int (*init)(struct vm *vm);
-    void (*destroy)(struct vm *vm);
+    void (*destroy)(struct vm *vm); /* or a null pointer */
     /* At each start; false: this VM has none.  Transport, memory and lock are set already. */
     bool (*setup)(struct vm *vm, struct virtio_setup *setup);
 };
@@ -56,8 +56,6 @@ struct board_pci {
     uint32_t given; /* bytes since fresh ones were mixed in */
 
     struct virtio_blk blk;
-    hpa_t blk_memory; /* what was written to it, and which pages were */
-    uint64_t blk_memory_pages;
 
     struct virtio_net net;
     struct virtio_console console;
