@@ -26,7 +26,6 @@ static void (*output)(const char *text, size_t size) = write_com1;
 static void (*guest_dump)(struct vcpu *vcpu);
 static const char *(*exit_name)(uint32_t kind);
 static void (*stop_others)(void);
-static void (*finish)(void);
 static struct symbols symbols;
 static bool in_progress;
 static unsigned int depth; /* a panic within the panic says less */
@@ -55,16 +54,6 @@ void panic_set_exit_names(const char *(*name)(uint32_t kind))
 void panic_set_stop_others(void (*stop)(void))
 {
     stop_others = stop;
-}
-
-void panic_set_finish(void (*function)(void))
-{
-    finish = function;
-}
-
-bool panic_in_progress(void)
-{
-    return __atomic_load_n(&in_progress, __ATOMIC_ACQUIRE);
 }
 
 /* ---- Output -----------------------------------------------------------------------------------
@@ -207,8 +196,6 @@ static void print_cpu(const struct cpu *cpu)
 
 static NORETURN void stop(void)
 {
-    if (finish)
-        finish();
     for (;;) {
         irq_disable();
         cpu_halt();
@@ -227,7 +214,6 @@ static void begin(void)
                 cpu_halt();
         if (depth++ == 0)
             return;
-        finish = depth > 2 ? NULL : finish;
         stop();
     }
     panicking_cpu = cpu;
