@@ -15,7 +15,7 @@ struct boot_info;
 struct trap_frame;
 struct vcpu;
 
-/* Names for the stack trace; call after paging_init() with the elf file as it is mapped then. */
+/* Names for the stack trace; once more after paging_init(), for they lie elsewhere then. */
 void panic_init(const struct boot_info *info);
 
 /* Until set: COM1 at 0x3f8, polled.  Must work with interrupts off and locks in any state. */

@@ -8,8 +8,8 @@
 #include "hv/timer.h"
 #include "hv/vm.h"
 
-#define PAUSE_SLICES \
-    3 /* between two, when somebody wants the CPU: that one has three quarters of it */
+/* Between two, when somebody wants the CPU: that one has three quarters of it. */
+#define PAUSE_SLICES 3
 
 static void slice_due(struct timer *timer)
 {
