@@ -32,7 +32,7 @@ IMAGE_SRC += $(addprefix hv/,apic_assist.c backend.c board.c bus.c config.c conf
             console_mirror.c emul_cpuid.c emul_cr.c emul_exception.c emul_io.c emul_mem.c emul_mov.c emul_msr.c exit.c \
             guest_mem.c heap.c host.c insn.c insn_exec.c intr.c layout.c log.c loop.c main.c mem.c module.c pair.c \
             panic.c printf.c sched.c scrollback.c slat.c string.c symbols.c timer.c trace.c vcpu.c vm.c \
-            vm_boot.c vm_memory.c vm_pages.c vm_table.c)
+            vm_boot.c vm_chore.c vm_memory.c vm_pages.c vm_table.c)
 IMAGE_SRC += $(addprefix hv/load/,acpi.c elf.c flat.c linux.c load.c multiboot.c pvh.c)
 IMAGE_SRC += $(addprefix hv/vdev/,vcmos.c vcmos_date.c vfwcfg.c vi8042.c vioapic.c vlapic.c vlapic_page.c \
             vlapic_regs.c vlapic_timer.c vpic.c vpit.c vpm.c vtestdev.c vuart.c)
@@ -84,6 +84,8 @@ HOST_SRC_vfwcfg := hv/vdev/vfwcfg.c hv/layout.c
 VLAPIC_SRC := hv/vdev/vlapic.c hv/vdev/vlapic_page.c hv/vdev/vlapic_regs.c hv/vdev/vlapic_timer.c
 HOST_TESTS += mem
 HOST_SRC_mem := hv/mem.c
+HOST_TESTS += vm_memory
+HOST_SRC_vm_memory := $(addprefix hv/,vm_memory.c mem.c slat.c layout.c) arch/svm/npt.c
 HOST_TESTS += symbols
 HOST_SRC_symbols := hv/symbols.c
 HOST_TESTS += vlapic
@@ -277,7 +279,7 @@ HOST_BIN := $(HOST_TESTS:%=$(O)/host/test_%) $(HOST_FUZZ:%=$(O)/host/fuzz_%)
 .PHONY: all image run debug test test-host test-vm bench bench-quick check format stats clean help FORCE
 
 all: $(O)/BOOTX64.EFI $(O)/mica.elf $(O)/mica.dis $(STUB_BIN) $(O)/lock.efi $(O)/count.so ## build the loader, the hypervisor and the guests
-	@size $(O)/mica.elf
+	@size $(O)/mica.debug.elf
 
 image: $(O)/mica.img ## write the disk image for a USB stick
 
@@ -368,7 +370,7 @@ $(O)/lock.efi: $(O)/lock.so
 
 $(O)/BOOTX64.EFI $(O)/lock.efi:
 	$(call say,EFI,$@)
-	$(Q)$(OBJCOPY) -j .text -j .sdata -j .data -j .rodata -j .dynamic -j .dynsym -j '.rel*' -j .reloc \
+	$(Q)$(OBJCOPY) -S -j .text -j .sdata -j .data -j .rodata -j .dynamic -j .dynsym -j '.rel*' -j .reloc \
 	  --target efi-app-x86_64 --subsystem=10 $< $@
 
 # ---- The hypervisor ----------------------------------------------------------------------------------
@@ -410,11 +412,10 @@ $(O)/mica.debug.elf: $(IMAGE_OBJ) linker.ld
 	$(call say,LD,$@)
 	$(Q)$(LD) $(IMAGE_LDFLAGS) $(IMAGE_OBJ) -o $@
 
-# What boots keeps the symbol table (stack traces) and the relocations that matter (it may be slid).
-$(O)/mica.elf: $(O)/mica.debug.elf tools/shrink-relocs
-	$(call say,STRIP,$@)
-	$(Q)$(OBJCOPY) --strip-debug -R .comment $< $@
-	$(Q)tools/shrink-relocs $@
+# What boots keeps the functions' names (stack traces) and what a slide changes.
+$(O)/mica.elf: $(O)/mica.debug.elf tools/pack-elf
+	$(call say,PACK,$@)
+	$(Q)tools/pack-elf $< $@
 
 $(O)/mica.dis: $(O)/mica.debug.elf
 	$(call say,DISASM,$@)

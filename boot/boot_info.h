@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define BOOT_INFO_MAGIC   0x544f4f424143494dull /* "MICABOOT" */
-#define BOOT_INFO_VERSION 1u
+#define BOOT_INFO_VERSION 2u
 
 #define BOOT_MAX_MEMORY  512
 #define BOOT_MAX_MODULES 64
@@ -67,8 +67,10 @@ struct boot_info {
     uint64_t image_phys; /* where the image's first page lies; contiguous */
     uint64_t image_virt; /* the virtual address of that page (link address plus slide) */
     uint64_t image_size; /* bytes, whole pages */
-    uint64_t elf_file;   /* mica.elf as it was read: its symbol table serves the stack trace */
+    uint64_t elf_file; /* mica.elf as it was read, with what its program headers say of the image */
     uint64_t elf_size;
+    uint64_t symbols; /* the part of it that names functions for the stack trace; see elf.h */
+    uint64_t symbols_size;
     uint64_t trampoline;   /* one page below 1 MiB for the start of the other CPUs */
     uint64_t rsdp;         /* 0: firmware has no ACPI tables */
     uint64_t smbios;       /* SMBIOS 3 entry point, else SMBIOS 2, else 0 */

@@ -35,10 +35,12 @@ EFI_STATUS image_load(struct loader *loader)
         return status;
     copy_segments(image, info->elf_file, info->image_phys);
     if (IMAGE_SLIDE != 0)
-        wrong = elf_relocate(file, info->elf_size, image, (void *)info->image_phys, IMAGE_SLIDE);
+        wrong = elf_relocate(file, image, (void *)info->image_phys, IMAGE_SLIDE);
     if (wrong)
         return loader_refuse(EFI_LOAD_ERROR, L"mica.elf: %a", wrong);
     info->image_virt = image->virt + IMAGE_SLIDE;
     info->image_size = image->size;
+    info->symbols = info->elf_file + image->symbols.offset;
+    info->symbols_size = image->symbols.size;
     return EFI_SUCCESS;
 }

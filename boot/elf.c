@@ -4,74 +4,12 @@
 #include "boot/elf.h"
 
 #include "hv/addr.h"
+#include "hv/elf64.h"
 #include "hv/util.h"
 
 #include <stdbool.h>
 
 #define IMAGE_LOWEST 0xffffffff80000000ull /* -mcmodel=kernel: the top 2 GiB */
-
-#define EI_CLASS    4
-#define EI_DATA     5
-#define EI_VERSION  6
-#define CLASS_64    2
-#define DATA_LITTLE 1
-#define ET_EXEC     2
-#define EM_X86_64   62
-#define PT_LOAD     1
-#define PT_DYNAMIC  2
-#define PT_INTERP   3
-#define SHT_RELA    4
-#define SHF_ALLOC   2u
-#define SHN_UNDEF   0
-#define SHN_ABS     0xfff1
-
-#define R_X86_64_NONE  0
-#define R_X86_64_64    1
-#define R_X86_64_PC32  2
-#define R_X86_64_PLT32 4
-#define R_X86_64_32S   11
-#define R_X86_64_PC64  24
-
-struct elf_header {
-    uint8_t ident[16];
-    uint16_t type, machine;
-    uint32_t version;
-    uint64_t entry, program_offset, section_offset;
-    uint32_t flags;
-    uint16_t header_size;
-    uint16_t program_size, program_count;
-    uint16_t section_size, section_count, section_names;
-};
-
-struct elf_program {
-    uint32_t type, flags;
-    uint64_t offset, vaddr, paddr, file_size, memory_size, alignment;
-};
-
-struct elf_section {
-    uint32_t name, type;
-    uint64_t flags, address, offset, size;
-    uint32_t link, info;
-    uint64_t alignment, entry_size;
-};
-
-struct elf_symbol {
-    uint32_t name;
-    uint8_t info, other;
-    uint16_t section;
-    uint64_t value, size;
-};
-
-struct elf_rela {
-    uint64_t offset, info;
-    int64_t addend;
-};
-
-STATIC_ASSERT(sizeof(struct elf_header) == 64, "ELF64 header");
-STATIC_ASSERT(sizeof(struct elf_program) == 56, "ELF64 program header");
-STATIC_ASSERT(sizeof(struct elf_section) == 64, "ELF64 section header");
-STATIC_ASSERT(sizeof(struct elf_symbol) == 24, "ELF64 symbol");
-STATIC_ASSERT(sizeof(struct elf_rela) == 24, "ELF64 relocation with addend");
 
 struct file {
     const uint8_t *data;
@@ -93,55 +31,49 @@ static bool read_entry(const struct file *file, uint64_t table, uint64_t index, 
     return true;
 }
 
-static const char *check_header(const struct file *file, struct elf_header *header)
+static const char *check_header(const struct file *file, struct elf64_header *header)
 {
-    static const uint8_t magic[] = {0x7f, 'E', 'L', 'F'};
-
     if (!read_entry(file, 0, 0, header, sizeof(*header)))
         return "shorter than an ELF header";
-    for (uint32_t i = 0; i < ARRAY_SIZE(magic); i++)
-        if (header->ident[i] != magic[i])
-            return "not an ELF file";
-    if (header->ident[EI_CLASS] != CLASS_64 || header->ident[EI_DATA] != DATA_LITTLE ||
-        header->machine != EM_X86_64)
+    if (header->magic != ELF_MAGIC)
+        return "not an ELF file";
+    if (header->elf_class != ELF_CLASS_64 || header->data != ELF_DATA_LITTLE ||
+        header->machine != ELF_MACHINE_X86_64)
         return "not for x86-64";
-    if (header->ident[EI_VERSION] != 1 || header->version != 1)
+    if (header->ident_version != ELF_VERSION || header->version != ELF_VERSION)
         return "of an unknown ELF version";
-    if (header->type != ET_EXEC)
+    if (header->type != ELF_TYPE_EXEC)
         return "not an executable linked to a fixed address";
-    if (header->header_size != sizeof(*header) ||
-        header->program_size != sizeof(struct elf_program))
+    if (header->ehsize != sizeof(*header) || header->phentsize != sizeof(struct elf64_program))
         return "header sizes are wrong";
-    if (!file_holds(file, header->program_offset,
-                    (uint64_t)header->program_count * sizeof(struct elf_program)))
+    if (!file_holds(file, header->phoff, (uint64_t)header->phnum * sizeof(struct elf64_program)))
         return "truncated: the program headers are missing";
     return NULL;
 }
 
-static const char *check_segment(const struct file *file, const struct elf_program *program)
+static const char *check_segment(const struct file *file, const struct elf64_program *program)
 {
-    if (!file_holds(file, program->offset, program->file_size))
+    if (!file_holds(file, program->offset, program->filesz))
         return "truncated: a segment reaches beyond the end of the file";
-    if (program->file_size > program->memory_size)
+    if (program->filesz > program->memsz)
         return "a segment is larger in the file than in memory";
-    if (!is_aligned(program->vaddr, PAGE_SIZE) || program->alignment < PAGE_SIZE ||
-        (program->alignment & (program->alignment - 1)) != 0)
+    if (!is_aligned(program->vaddr, PAGE_SIZE) || program->align < PAGE_SIZE ||
+        (program->align & (program->align - 1)) != 0)
         return "a segment is not aligned to pages";
     if (program->vaddr < IMAGE_LOWEST)
         return "a segment lies below the top 2 GiB of the address space";
-    if (program->memory_size > ELF_MAX_IMAGE_SIZE ||
-        program->memory_size > -PAGE_SIZE - program->vaddr)
+    if (program->memsz > ELF_MAX_IMAGE_SIZE || program->memsz > -PAGE_SIZE - program->vaddr)
         return "a segment is too large";
-    if ((program->flags & ELF_WRITE) && (program->flags & ELF_EXECUTE))
+    if ((program->flags & ELF_PF_W) && (program->flags & ELF_PF_X))
         return "a segment is both writable and executable";
-    if (!(program->flags & ELF_READ))
+    if (!(program->flags & ELF_PF_R))
         return "a segment is not readable";
     return NULL;
 }
 
 /* Segments come in ascending order, as the ELF standard demands; so overlap shows at the last one.
  */
-static const char *add_segment(struct elf_image *image, const struct elf_program *program)
+static const char *add_segment(struct elf_image *image, const struct elf64_program *program)
 {
     if (image->segment_count == ELF_MAX_SEGMENTS)
         return "too many segments";
@@ -152,15 +84,15 @@ static const char *add_segment(struct elf_image *image, const struct elf_program
 
     uint64_t offset = program->vaddr - image->virt;
 
-    image->size = offset + align_up(program->memory_size, PAGE_SIZE);
+    image->size = offset + align_up(program->memsz, PAGE_SIZE);
     if (image->size > ELF_MAX_IMAGE_SIZE)
         return "larger than 64 MiB in memory";
     image->segments[image->segment_count++] = (struct elf_segment){
         .offset = offset,
-        .size = program->memory_size,
+        .size = program->memsz,
         .file_offset = program->offset,
-        .file_size = program->file_size,
-        .flags = program->flags & (ELF_READ | ELF_WRITE | ELF_EXECUTE),
+        .file_size = program->filesz,
+        .flags = program->flags & (ELF_PF_R | ELF_PF_W | ELF_PF_X),
     };
     return NULL;
 }
@@ -172,32 +104,59 @@ static bool entry_is_code(const struct elf_image *image)
         const struct elf_segment *segment = &image->segments[i];
         uint64_t start = image->virt + segment->offset;
 
-        if ((segment->flags & ELF_EXECUTE) && image->entry >= start &&
+        if ((segment->flags & ELF_PF_X) && image->entry >= start &&
             image->entry - start < segment->file_size)
             return true;
     }
     return false;
 }
 
+/* What is in the file and not loaded; its content is checked where it is used. */
+static const char *add_piece(const struct file *file, const struct elf64_program *program,
+                             struct elf_piece *piece)
+{
+    if (!file_holds(file, program->offset, program->filesz))
+        return "truncated: relocations or symbols are missing";
+    *piece = (struct elf_piece){program->offset, program->filesz};
+    return NULL;
+}
+
+static const char *add_program(const struct file *file, const struct elf64_program *program,
+                               struct elf_image *image)
+{
+    const char *wrong;
+
+    switch (program->type) {
+    case ELF_PT_INTERP:
+    case ELF_PT_DYNAMIC:
+        return "linked for a dynamic linker";
+    case ELF_PT_MOVES:
+        return add_piece(file, program, &image->moves);
+    case ELF_PT_SYMBOLS:
+        return add_piece(file, program, &image->symbols);
+    case ELF_PT_LOAD:
+        if (program->memsz == 0)
+            return NULL;
+        wrong = check_segment(file, program);
+        return wrong ? wrong : add_segment(image, program);
+    default:
+        return NULL;
+    }
+}
+
 const char *elf_parse(const void *data, uint64_t size, struct elf_image *image)
 {
     struct file file = {data, size};
-    struct elf_header header = {0};
+    struct elf64_header header = {0};
     const char *wrong = check_header(&file, &header);
 
     *image = (struct elf_image){.entry = header.entry};
-    for (uint32_t i = 0; !wrong && i < header.program_count; i++) {
-        struct elf_program program;
+    for (uint32_t i = 0; !wrong && i < header.phnum; i++) {
+        struct elf64_program program;
 
-        if (!read_entry(&file, header.program_offset, i, &program, sizeof(program)))
+        if (!read_entry(&file, header.phoff, i, &program, sizeof(program)))
             return "truncated: the program headers are missing";
-        if (program.type == PT_INTERP || program.type == PT_DYNAMIC)
-            return "linked for a dynamic linker";
-        if (program.type != PT_LOAD || program.memory_size == 0)
-            continue;
-        wrong = check_segment(&file, &program);
-        if (!wrong)
-            wrong = add_segment(image, &program);
+        wrong = add_program(&file, &program, image);
     }
     if (!wrong && image->segment_count == 0)
         return "nothing in it to load";
@@ -205,14 +164,6 @@ const char *elf_parse(const void *data, uint64_t size, struct elf_image *image)
         return "the entry point is not in an executable segment";
     return wrong;
 }
-
-struct relocation {
-    const struct file *file;
-    const struct elf_image *image;
-    uint8_t *memory;
-    uint64_t slide;
-    uint64_t symbols; /* file offset of the symbol table */
-};
 
 static const char *slide_64(uint8_t *at, uint64_t slide)
 {
@@ -224,7 +175,7 @@ static const char *slide_64(uint8_t *at, uint64_t slide)
     return NULL;
 }
 
-static const char *slide_32s(uint8_t *at, uint64_t slide)
+static const char *slide_32(uint8_t *at, uint64_t slide)
 {
     int32_t value;
 
@@ -237,86 +188,32 @@ static const char *slide_32s(uint8_t *at, uint64_t slide)
     return NULL;
 }
 
-/*
- * The linker has applied every relocation for the link address; a slide changes only addresses held
- * in full, and distances to symbols that do not move, which do not occur.
- */
-static const char *relocate_one(const struct relocation *r, const struct elf_rela *rela)
+static const char *move_one(const struct elf_image *image, uint8_t *memory, uint32_t move,
+                            uint64_t slide)
 {
-    uint32_t type = (uint32_t)rela->info;
-    uint64_t width = type == R_X86_64_64 || type == R_X86_64_PC64 ? 8 : 4;
-    uint64_t offset = rela->offset - r->image->virt;
-    struct elf_symbol symbol;
+    uint64_t offset = move & ~ELF_MOVE_64, width = move & ELF_MOVE_64 ? 8 : 4;
 
-    if (type == R_X86_64_NONE)
-        return NULL;
-    if (offset >= r->image->size || width > r->image->size - offset)
+    if (offset >= image->size || width > image->size - offset)
         return "a relocation lies outside the image";
-    if (!read_entry(r->file, r->symbols, rela->info >> 32, &symbol, sizeof(symbol)))
-        return "a relocation names no symbol";
-
-    bool fixed = symbol.section == SHN_ABS || symbol.section == SHN_UNDEF;
-
-    switch (type) {
-    case R_X86_64_64:
-        return fixed ? NULL : slide_64(r->memory + offset, r->slide);
-    case R_X86_64_32S:
-        return fixed ? NULL : slide_32s(r->memory + offset, r->slide);
-    case R_X86_64_PC32:
-    case R_X86_64_PLT32:
-    case R_X86_64_PC64:
-        return fixed ? "a relocation is relative to a fixed address" : NULL;
-    default:
-        return "a relocation is of an unknown type";
-    }
+    return width == 8 ? slide_64(memory + offset, slide) : slide_32(memory + offset, slide);
 }
 
-static const char *relocate_section(struct relocation *r, const struct elf_section *section)
+const char *elf_relocate(const void *file, const struct elf_image *image, void *memory,
+                         uint64_t slide)
 {
-    for (uint64_t i = 0; i < section->size / sizeof(struct elf_rela); i++) {
-        struct elf_rela rela;
-
-        if (!read_entry(r->file, section->offset, i, &rela, sizeof(rela)))
-            return "truncated: relocations are missing";
-        const char *wrong = relocate_one(r, &rela);
-        if (wrong)
-            return wrong;
-    }
-    return NULL;
-}
-
-static bool read_section(const struct file *file, const struct elf_header *header, uint32_t index,
-                         struct elf_section *section)
-{
-    return index < header->section_count && header->section_size == sizeof(*section) &&
-           read_entry(file, header->section_offset, index, section, sizeof(*section));
-}
-
-const char *elf_relocate(const void *data, uint64_t size, const struct elf_image *image,
-                         void *memory, uint64_t slide)
-{
-    struct file file = {data, size};
-    struct relocation r = {.file = &file, .image = image, .memory = memory, .slide = slide};
-    struct elf_header header = {0};
-    const char *wrong = check_header(&file, &header);
-    uint32_t sections = 0;
+    const uint8_t *moves = (const uint8_t *)file + image->moves.offset;
+    const char *wrong = NULL;
 
     if (!is_aligned(slide, PAGE_SIZE) || image->virt + slide < IMAGE_LOWEST ||
         image->size > -PAGE_SIZE - (image->virt + slide))
         return "the slide leaves the top 2 GiB of the address space";
-    for (uint32_t i = 0; !wrong && i < header.section_count; i++) {
-        struct elf_section section, target, symbols;
+    if (image->moves.size < sizeof(uint32_t))
+        return "no relocations";
+    for (uint64_t i = 0; !wrong && i < image->moves.size / sizeof(uint32_t); i++) {
+        uint32_t move;
 
-        if (!read_section(&file, &header, i, &section))
-            return "truncated: the section headers are missing";
-        if (section.type != SHT_RELA || !read_section(&file, &header, section.info, &target) ||
-            !(target.flags & SHF_ALLOC))
-            continue;
-        if (!read_section(&file, &header, section.link, &symbols))
-            return "relocations without symbols";
-        r.symbols = symbols.offset;
-        wrong = relocate_section(&r, &section);
-        sections++;
+        __builtin_memcpy(&move, moves + i * sizeof(move), sizeof(move));
+        wrong = move_one(image, memory, move, slide);
     }
-    return wrong || sections ? wrong : "no relocations: it must be linked with --emit-relocs";
+    return wrong;
 }

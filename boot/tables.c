@@ -3,6 +3,7 @@
 #include "boot/tables.h"
 
 #include "hv/addr.h"
+#include "hv/elf64.h"
 #include "hv/util.h"
 
 #define PTE_PRESENT BIT(0)
@@ -140,8 +141,8 @@ bool tables_map_image(struct tables *tables, const struct elf_image *image, uint
 {
     for (uint32_t i = 0; i < image->segment_count; i++) {
         const struct elf_segment *segment = &image->segments[i];
-        uint64_t flags = ((segment->flags & ELF_WRITE) ? PTE_WRITE : 0) |
-                         ((segment->flags & ELF_EXECUTE) ? 0 : PTE_NX);
+        uint64_t flags = ((segment->flags & ELF_PF_W) ? PTE_WRITE : 0) |
+                         ((segment->flags & ELF_PF_X) ? 0 : PTE_NX);
 
         if (!map_range(tables, virt + segment->offset, phys + segment->offset,
                        align_up(segment->size, PAGE_SIZE), LEVEL_4K, flags))

@@ -6,11 +6,15 @@
  * had is counted from the time after= of its start on, for a time of ms=; before and after that it
  * only keeps the CPU busy for others, who begin and end a little later.  With share=, in parts of a
  * million, it checks that it was that much, within 1%, or as many percent as within= says.
+ *
+ * With pause= it runs until an NMI comes, and checks that it never stood still for more ticks of
+ * the TSC; with sleep=1 it only halts.
  */
 #include "guest-stubs/lib/options.h"
 
 #include "guest-stubs/lib/cpu.h"
 #include "guest-stubs/lib/stub.h"
+#include "guest-stubs/lib/trap.h"
 
 #define GAP_US 100 /* an exit takes less, a turn of another guest more */
 
@@ -38,13 +42,42 @@ static uint64_t run_until(uint64_t end, uint64_t gap)
     return had;
 }
 
+static volatile bool ended;
+
+static void end(struct frame *frame)
+{
+    ended = true;
+}
+
+static void check_pauses(uint64_t most)
+{
+    uint64_t last = rdtsc(), longest = 0;
+
+    trap_handlers[VEC_NMI] = end;
+    while (!ended) {
+        uint64_t now = rdtsc();
+
+        if (now - last > longest)
+            longest = now - last;
+        last = now;
+    }
+    check(longest <= most, "it stood still for %lu ticks, at most %lu", longest, most);
+}
+
 void stub_main(void)
 {
     const uint64_t tick = kvm_tsc_per_ms(), gap = tick * GAP_US / 1000;
     const uint64_t begin = option("after", 0), time = option("ms", 1000);
     const uint64_t share = option("share", 0), within = option("within", 1);
+    const uint64_t pause = option("pause", 0);
     uint64_t had;
 
+    while (option("sleep", 0))
+        __asm__ volatile("cli; hlt");
+    if (pause) {
+        check_pauses(pause);
+        return;
+    }
     run_until(begin * tick, gap);
     had = run_until((begin + time) * tick, gap) * 1000 / (time * tick / 1000);
     run_until((2 * begin + time) * tick, gap);

@@ -11,14 +11,15 @@
 #include "hv/vdev/apic_regs.h"
 #include "hv/vm.h"
 
-bool apic_assist_used(const struct vm *vm)
+/* Does this VM want it, and this CPU have it? */
+static bool is_used(const struct vm *vm)
 {
     return backend->apic->available && vm->config->apicv;
 }
 
 void apic_assist_vm_create(struct vm *vm)
 {
-    if (!apic_assist_used(vm))
+    if (!is_used(vm))
         return;
     for (unsigned int reg = 0; reg < APIC_REGISTERS; reg++)
         backend->apic->pass(vm, MSR_X2APIC_FIRST + reg, vlapic_page_reads(reg),
@@ -29,7 +30,7 @@ int apic_assist_create(struct vcpu *vcpu)
 {
     hpa_t page;
 
-    if (!apic_assist_used(vcpu->vm))
+    if (!is_used(vcpu->vm))
         return 0;
     page = mem_alloc(1, PAGE_SIZE);
     if (!page.value)

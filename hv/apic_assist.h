@@ -10,9 +10,6 @@
 
 #include <stdbool.h>
 
-/* Does this VM want it, and this CPU have it? */
-bool apic_assist_used(const struct vm *vm);
-
 /* At creation, loaded or not.  The second gives 0 or -ENOMEM. */
 void apic_assist_vm_create(struct vm *vm);
 int apic_assist_create(struct vcpu *vcpu);

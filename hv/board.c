@@ -369,6 +369,5 @@ void board_destroy(struct vm *vm)
     board_pci_destroy(vm);
     if (vm->console.name)
         guest_console_remove(&vm->console);
-    if (vm->test_memory.value)
-        mem_free(vm->test_memory, mem_pages(VTESTDEV_MEMORY_SIZE));
+    mem_free(vm->test_memory, mem_pages(VTESTDEV_MEMORY_SIZE));
 }

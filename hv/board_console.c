@@ -39,10 +39,6 @@ static int init(struct vm *vm, unsigned int unit)
     return 0;
 }
 
-static void destroy(struct vm *vm, unsigned int unit)
-{
-}
-
 static bool setup_console(struct vm *vm, unsigned int unit, struct virtio_setup *setup)
 {
     struct virtio_console *console = &vm->pci.console;
@@ -55,4 +51,4 @@ static bool setup_console(struct vm *vm, unsigned int unit, struct virtio_setup 
 }
 
 const struct board_device board_console = {
-    .kind = &virtio_console_kind, .init = init, .destroy = destroy, .setup = setup_console};
+    .kind = &virtio_console_kind, .init = init, .setup = setup_console};

@@ -131,5 +131,6 @@ void board_pci_destroy(struct vm *vm)
 {
     board_pci_off(vm);
     for (unsigned int i = 0; i < BOARD_DEVICE_COUNT; i++)
-        devices[i].device->destroy(vm, devices[i].unit);
+        if (devices[i].device->destroy)
+            devices[i].device->destroy(vm, devices[i].unit);
 }

@@ -40,19 +40,13 @@ struct board_device {
     /* Once, with the VM: 0 or a negative errno; destroy() is right in both cases.  Unit: which of
      * this kind, from 0. */
     int (*init)(struct vm *vm, unsigned int unit);
-    void (*destroy)(struct vm *vm, unsigned int unit);
+    void (*destroy)(struct vm *vm, unsigned int unit); /* or a null pointer */
     /* At each start; false: this VM has none.  Transport, memory and lock are set already. */
     bool (*setup)(struct vm *vm, unsigned int unit, struct virtio_setup *setup);
 };
 
 extern const struct board_device board_rng, board_blk, board_net, board_console, board_vsock,
     board_balloon;
-
-struct board_disk {
-    struct virtio_blk blk;
-    hpa_t memory; /* what was written to it, and which pages were */
-    uint64_t memory_pages;
-};
 
 /* Serialised by the VM's lock, but for what is serialised by a device's. */
 struct board_pci {
@@ -65,7 +59,7 @@ struct board_pci {
     struct random random;
     uint32_t given; /* bytes since fresh ones were mixed in */
 
-    struct board_disk disks[CONFIG_MAX_DISKS];
+    struct virtio_blk disks[CONFIG_MAX_DISKS];
 
     struct virtio_net net;
     struct virtio_console console;

@@ -26,15 +26,10 @@ static int init(struct vm *vm, unsigned int unit)
     return 0;
 }
 
-static void destroy(struct vm *vm, unsigned int unit)
-{
-}
-
 static bool setup_rng(struct vm *vm, unsigned int unit, struct virtio_setup *setup)
 {
     setup->dev = &vm->pci.rng;
     return entropy_available();
 }
 
-const struct board_device board_rng = {
-    .kind = &virtio_rng_kind, .init = init, .destroy = destroy, .setup = setup_rng};
+const struct board_device board_rng = {.kind = &virtio_rng_kind, .init = init, .setup = setup_rng};

@@ -29,10 +29,6 @@ static int init(struct vm *vm, unsigned int unit)
     return 0;
 }
 
-static void destroy(struct vm *vm, unsigned int unit)
-{
-}
-
 static bool setup_vsock(struct vm *vm, unsigned int unit, struct virtio_setup *setup)
 {
     struct virtio_vsock *vsock = &vm->pci.vsock;
@@ -45,4 +41,4 @@ static bool setup_vsock(struct vm *vm, unsigned int unit, struct virtio_setup *s
 }
 
 const struct board_device board_vsock = {
-    .kind = &virtio_vsock_kind, .init = init, .destroy = destroy, .setup = setup_vsock};
+    .kind = &virtio_vsock_kind, .init = init, .setup = setup_vsock};

@@ -107,33 +107,59 @@ static void end_line(void)
 
 /* ---- Guests' output ------------------------------------------------------------------------- */
 
-/*
- * Is a byte text or a control character, rather than a part of a sequence that would move the
- * cursor, change colours or ask the terminal something?
- */
-static bool is_plain(uint8_t *state, uint8_t byte)
-{
-    enum { TEXT, ESCAPE, SEQUENCE, STRING };
-    uint8_t was = *state;
+enum { TEXT, ESCAPE, SEQUENCE, STRING };
 
-    if (byte == 0x1b) {
-        *state = ESCAPE;
-        return false;
-    }
-    if (byte < ' ' || was == TEXT) {
-        *state = TEXT;
+/* What ESC and this begin. */
+static uint8_t begun_by(uint8_t byte)
+{
+    return byte == '[' ? SEQUENCE : byte == ']' ? STRING : TEXT;
+}
+
+/*
+ * Does a byte go on with a character in UTF-8?  Only where it may: C2 80 to C2 9F, and the same in
+ * more bytes than it takes, are controls.
+ */
+static bool goes_on(struct console_text *text, uint8_t byte)
+{
+    if (text->more && byte >= text->least && byte <= 0xbf) {
+        text->more--;
+        text->least = 0x80;
         return true;
     }
-    if (was == SEQUENCE)
-        *state = byte >= 0x40 && byte <= 0x7e ? TEXT : SEQUENCE;
-    else if (was == ESCAPE && byte > '/')
-        *state = byte == '[' ? SEQUENCE : byte == ']' ? STRING : TEXT;
+    text->more = byte < 0xc2 || byte > 0xf4 ? 0 : byte < 0xe0 ? 1 : byte < 0xf0 ? 2 : 3;
+    text->least = byte == 0xc2 || byte == 0xe0 ? 0xa0 : byte == 0xf0 ? 0x90 : 0x80;
     return false;
 }
 
-static bool is_shown(uint8_t *state, uint8_t byte, const char *controls)
+/*
+ * Is a byte text or a control character, rather than a part of a sequence that would move the
+ * cursor, change colours or ask the terminal something?  80 to 9F say in one byte what ESC and 40
+ * to 5F do.
+ */
+static bool is_plain(struct console_text *text, uint8_t byte)
 {
-    if (!is_plain(state, byte))
+    uint8_t was = text->state;
+
+    if (byte == 0x1b) {
+        text->state = ESCAPE;
+        return false;
+    }
+    if (byte < ' ' || was == TEXT) {
+        bool control = !goes_on(text, byte) && byte >= 0x80 && byte <= 0x9f;
+
+        text->state = control ? begun_by((uint8_t)(byte - 0x40)) : TEXT;
+        return !control;
+    }
+    if (was == SEQUENCE)
+        text->state = byte >= 0x40 && byte <= 0x7e ? TEXT : SEQUENCE;
+    else if (was == ESCAPE && byte > '/')
+        text->state = begun_by(byte);
+    return false;
+}
+
+static bool is_shown(struct console_text *text, uint8_t byte, const char *controls)
+{
+    if (!is_plain(text, byte))
         return false;
     if (byte >= ' ')
         return byte != 0x7f;
@@ -165,7 +191,8 @@ static uint32_t take(struct guest_console *guest, uint8_t *bytes, uint32_t count
 
 static void show_line(struct guest_console *guest, uint32_t count)
 {
-    uint8_t bytes[GUEST_CONSOLE_LINE], state = 0;
+    struct console_text text = {.state = TEXT};
+    uint8_t bytes[GUEST_CONSOLE_LINE];
 
     count = take(guest, bytes, MIN(count, sizeof(bytes)));
     begin_line();
@@ -173,7 +200,7 @@ static void show_line(struct guest_console *guest, uint32_t count)
     emit_string(guest->name);
     emit_string("] ");
     for (uint32_t i = 0; i < count; i++)
-        if (is_shown(&state, bytes[i], "\t"))
+        if (is_shown(&text, bytes[i], "\t"))
             emit(bytes[i]);
     end_line();
 }
@@ -320,7 +347,7 @@ static void replay(struct guest_console *guest)
     spin_lock(&guest->lock);
     scrollback_rewind(&guest->out, SCREEN_LINES);
     guest->replayed = guest->out.end;
-    guest->text = 0;
+    guest->text = (struct console_text){.state = TEXT};
     spin_unlock(&guest->lock);
 }
 

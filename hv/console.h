@@ -34,6 +34,13 @@ struct guest_console_ops {
     void (*output_room)(void *ctx);            /* the ring was full and has room again */
 };
 
+/* Where a reader of bytes is who wants text and no control sequences. */
+struct console_text {
+    uint8_t state;
+    uint8_t more;  /* bytes that a character in UTF-8 still has */
+    uint8_t least; /* the next one's least value */
+};
+
 /* All but name and ops is the console's own, under its lock; `out` under the guest's. */
 struct guest_console {
     const char *name;
@@ -41,9 +48,9 @@ struct guest_console {
     struct guest_console *next;
     bool seen;    /* what it writes is shown: it waits when its ring is full; under both locks */
     bool refused; /* a byte was refused: output_room() is due */
-    uint8_t text; /* of the sequence that is left out of what is shown again */
-    uint64_t replayed; /* up to this place of `out` it is shown again */
-    uint64_t ended;    /* a line that is open at this place will not go on */
+    struct console_text text; /* what is shown again as text alone */
+    uint64_t replayed;        /* up to this place of `out` it is shown again */
+    uint64_t ended;           /* a line that is open at this place will not go on */
     struct byte_ring in;
     uint8_t in_bytes[GUEST_CONSOLE_INPUT];
     struct spinlock lock;

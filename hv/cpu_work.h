@@ -21,6 +21,7 @@ struct vcpu;
 #define WORK_UNLOAD  0x8u  /* the loaded vCPU is wanted elsewhere */
 #define WORK_VM      0x10u /* a VM has ended or asks for a reset; boot CPU only */
 #define WORK_PASS    0x20u /* only to be taken: see loop_quiesce() */
+#define WORK_CHORE   0x40u /* a slice of work on a VM's memory is due; boot CPU only */
 
 /* Fields: (c) only on this CPU, [q] under queue_lock, [t] under timer_lock. */
 struct hv_cpu {

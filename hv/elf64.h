@@ -9,19 +9,16 @@
 #define ELF_MAGIC          0x464c457fu /* "\x7fELF" */
 #define ELF_CLASS_64       2u
 #define ELF_DATA_LITTLE    1u
+#define ELF_VERSION        1u
+#define ELF_TYPE_EXEC      2u
 #define ELF_MACHINE_X86_64 62u
 
-#define ELF_PT_LOAD 1u
-#define ELF_PF_X    1u
-#define ELF_PF_W    2u
-#define ELF_PF_R    4u
-
-#define ELF_SHT_SYMTAB    2u
-#define ELF_SHT_STRTAB    3u
-#define ELF_SHN_UNDEF     0u
-#define ELF_SHN_LORESERVE 0xff00u
-#define ELF_STT_NOTYPE    0u
-#define ELF_STT_FUNC      2u
+#define ELF_PT_LOAD    1u
+#define ELF_PT_DYNAMIC 2u
+#define ELF_PT_INTERP  3u
+#define ELF_PF_X       1u
+#define ELF_PF_W       2u
+#define ELF_PF_R       4u
 
 struct elf64_header {
     uint32_t magic;
@@ -39,21 +36,5 @@ struct elf64_program {
     uint64_t offset, vaddr, paddr, filesz, memsz, align;
 };
 
-struct elf64_section {
-    uint32_t name, type;
-    uint64_t flags, addr, offset, size;
-    uint32_t link, info;
-    uint64_t addralign, entsize;
-};
-
-struct elf64_symbol {
-    uint32_t name;
-    uint8_t info, other;
-    uint16_t section;
-    uint64_t value, size;
-};
-
 STATIC_ASSERT(sizeof(struct elf64_header) == 64, "Elf64_Ehdr");
 STATIC_ASSERT(sizeof(struct elf64_program) == 56, "Elf64_Phdr");
-STATIC_ASSERT(sizeof(struct elf64_section) == 64, "Elf64_Shdr");
-STATIC_ASSERT(sizeof(struct elf64_symbol) == 24, "Elf64_Sym");

@@ -29,8 +29,6 @@ void emul_cpuid_get(const struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf,
 void emul_cpuid_changed(struct vcpu *vcpu);
 /* The CR4 bits that the features shown allow. */
 uint64_t emul_cr4_allowed(const struct vcpu *vcpu);
-/* EFER's bits likewise, without LMA. */
-uint64_t emul_efer_allowed(void);
 
 /* Write CR0, CR4 or EFER as the guest would: checks, LMA, PDPTEs, TLB.  False: #GP is due, nothing
  * changed. */

@@ -178,7 +178,8 @@ bool emul_write_cr4(struct vcpu *vcpu, uint64_t value)
 
 /* ---- EFER ----------------------------------------------------------------------------------- */
 
-uint64_t emul_efer_allowed(void)
+/* The bits that the features shown allow, without LMA. */
+static uint64_t efer_allowed(void)
 {
     uint64_t allowed = EFER_SCE;
 
@@ -199,7 +200,7 @@ bool emul_write_efer(struct vcpu *vcpu, uint64_t value)
     value = (value & ~(uint64_t)EFER_LMA) | (old & EFER_LMA);
     if (value == old)
         return true;
-    if (value & ~(emul_efer_allowed() | EFER_LMA))
+    if (value & ~(efer_allowed() | EFER_LMA))
         return false;
     if (((old ^ value) & EFER_LME) && (backend->get_reg(vcpu, VCPU_CR0) & CR0_PG))
         return false;

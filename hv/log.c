@@ -119,11 +119,6 @@ void log_replay(enum log_level level, void (*line)(void *, const char *, size_t)
     }
 }
 
-const char *log_level_name(enum log_level level)
-{
-    return level_names[level];
-}
-
 bool log_level_by_name(const char *name, enum log_level *level)
 {
     for (unsigned int i = 0; i < ARRAY_SIZE(level_names); i++) {

@@ -23,8 +23,7 @@ enum log_level log_set_level(enum log_level level);
 void log_replay(enum log_level level, void (*line)(void *ctx, const char *text, size_t size),
                 void *ctx);
 
-/* Names as in mica.conf; log_level_by_name() returns false for any other. */
-const char *log_level_name(enum log_level level);
+/* Names as in mica.conf; false for any other. */
 bool log_level_by_name(const char *name, enum log_level *level);
 
 #define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)

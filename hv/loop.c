@@ -17,6 +17,7 @@
 #include "hv/string.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
+#include "hv/vm_chore.h"
 
 #include <stddef.h>
 
@@ -245,6 +246,17 @@ bool loop_waits_here(const struct vcpu *vcpu)
            __atomic_load_n(&vcpu->sched.state, __ATOMIC_RELAXED) == SCHED_WAITING;
 }
 
+bool loop_is_wanted(void)
+{
+    struct hv_cpu *hv = this_cpu()->hv;
+    bool wanted;
+
+    spin_lock(&hv->queue_lock);
+    wanted = hv->queue.current || hv->queue.realtime.root || hv->queue.fair.root;
+    spin_unlock(&hv->queue_lock);
+    return wanted;
+}
+
 /* Is it on no CPU, neither running nor loaded? */
 static bool is_off(struct vcpu *vcpu)
 {
@@ -467,6 +479,8 @@ static bool do_work(struct cpu *cpu)
         console_work();
     if (work & WORK_VM)
         vm_work();
+    if (work & WORK_CHORE)
+        vm_chore_work();
     return work != 0;
 }
 

@@ -32,6 +32,8 @@ void loop_wake(struct vcpu *vcpu);
 void loop_yield(struct vcpu *vcpu);
 /* Does it wait for the CPU that the caller runs on?  A guess. */
 bool loop_waits_here(const struct vcpu *vcpu);
+/* From this CPU's main loop: would a vCPU run here instead? */
+bool loop_is_wanted(void);
 
 /*
  * Take a vCPU off its CPU and keep it off until loop_release(): it runs nowhere then and is loaded

@@ -203,6 +203,8 @@ void mem_free(hpa_t hpa, uint64_t count)
 {
     uint64_t first = hpa.value >> PAGE_SHIFT;
 
+    if (!hpa.value)
+        return;
     if (!is_aligned(hpa.value, PAGE_SIZE) || !is_allocated(first, count))
         panic("freeing %llu pages at %#llx, which are not all allocated", (unsigned long long)count,
               (unsigned long long)hpa.value);

@@ -24,8 +24,8 @@ void mem_init(const struct boot_info *info);
  */
 hpa_t mem_alloc(uint64_t pages, uint64_t alignment);
 
-/* Zeroes and gives back; any part of a run may be freed by itself.  Freeing a page that is free is
- * a panic. */
+/* Zeroes and gives back; any part of a run may be freed by itself, and HPA(0) is nothing to free.
+ * Freeing a page that is free is a panic. */
 void mem_free(hpa_t hpa, uint64_t pages);
 
 uint64_t mem_total_pages(void);

@@ -8,6 +8,7 @@
 #include "hv/mem.h"
 #include "hv/string.h"
 #include "hv/vm.h"
+#include "hv/vm_memory.h"
 
 static struct vm *other(const struct vm *vm)
 {
@@ -16,8 +17,6 @@ static struct vm *other(const struct vm *vm)
 
 static void free_pair(struct pair *pair)
 {
-    if (pair->memory.value)
-        mem_free(pair->memory, pair->size >> PAGE_SHIFT);
     mem_free(virt_to_phys(pair), mem_pages(sizeof(*pair)));
 }
 
@@ -49,10 +48,12 @@ static void set_half(struct vm *vm, struct vm *value)
 
 int pair_join(struct vm *vm, const struct vm *partner)
 {
-    vm->pair = partner ? partner->pair : make(vm->config->share.size);
+    bool joins = partner && partner->pair; /* one that is being destroyed has none any more */
+
+    vm->pair = joins ? partner->pair : make(vm->config->share.size);
     if (!vm->pair)
         return -ENOMEM;
-    vm->side = partner && !partner->side;
+    vm->side = joins && !partner->side;
     set_half(vm, vm);
     return 0;
 }
@@ -64,8 +65,11 @@ void pair_leave(struct vm *vm)
     if (!pair)
         return;
     set_half(vm, NULL);
-    if (!other(vm))
+    if (!other(vm)) {
+        if (pair->size)
+            vm_memory_adopt(vm, pair->memory, pair->size);
         free_pair(pair);
+    }
     vm->pair = NULL;
 }
 
@@ -74,7 +78,18 @@ void pair_start(struct vm *vm)
     struct pair *pair = vm->pair;
     const struct vm *partner = other(vm);
 
-    if (pair->used && (!partner || partner->state == VM_OFF))
-        memset(phys_to_virt(pair->memory), 0, pair->size);
+    pair->stale = pair->used && !(partner && vm_is_on(partner)) ? pair->size : 0;
     pair->used = true;
+}
+
+bool pair_renew(struct vm *vm)
+{
+    struct pair *pair = vm->pair;
+    uint64_t size = MIN(pair->stale, VM_MEMORY_SLICE);
+
+    if (!size)
+        return false;
+    pair->stale -= size;
+    memset((uint8_t *)phys_to_virt(pair->memory) + pair->stale, 0, size);
+    return true;
 }

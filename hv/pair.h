@@ -39,12 +39,17 @@ struct pair {
     struct pair_half halves[2];
     uint64_t size; /* of the memory; 0: there is no second guest */
     hpa_t memory;
-    bool used; /* it is not fresh any more */
+    bool used;      /* it is not fresh any more */
+    uint64_t stale; /* what is to be zeroed of it before the guest that starts may have it */
 };
 
 /* Give a new VM its half: of the pair of the VM that its configuration names, if that one is there
  * already, else of a new one.  0 or -ENOMEM. */
 int pair_join(struct vm *vm, const struct vm *partner);
 void pair_leave(struct vm *vm);
-/* It starts: while the other one does not run nobody may find what was written before. */
+/*
+ * It starts: while the other one does not run nobody may find what was written before.  Then that
+ * is zeroed, a slice at a time: false when nothing is left.
+ */
 void pair_start(struct vm *vm);
+bool pair_renew(struct vm *vm);

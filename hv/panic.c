@@ -8,7 +8,6 @@
 #include "arch/x86/msr.h"
 #include "arch/x86/paging.h"
 #include "boot/boot_info.h"
-#include "hv/elf64.h"
 #include "hv/panic_hooks.h"
 #include "hv/printf.h"
 #include "hv/string.h"
@@ -27,7 +26,6 @@ static void (*output)(const char *text, size_t size) = write_com1;
 static void (*guest_dump)(struct vcpu *vcpu);
 static const char *(*exit_name)(uint32_t kind);
 static void (*stop_others)(void);
-static void (*finish)(void);
 static struct symbols symbols;
 static bool in_progress;
 static unsigned int depth; /* a panic within the panic says less */
@@ -35,13 +33,7 @@ static struct cpu *panicking_cpu;
 
 void panic_init(const struct boot_info *info)
 {
-    uint64_t slide = 0;
-    const struct elf64_header *header = phys_to_virt(HPA(info->elf_file));
-    extern const uint8_t _start[];
-
-    if (info->elf_size >= sizeof(*header))
-        slide = (uint64_t)_start - header->entry;
-    symbols_init(&symbols, header, info->elf_size, slide);
+    symbols_init(&symbols, phys_to_virt(HPA(info->symbols)), info->symbols_size, info->image_virt);
 }
 
 void panic_set_output(void (*write)(const char *text, size_t size))
@@ -62,16 +54,6 @@ void panic_set_exit_names(const char *(*name)(uint32_t kind))
 void panic_set_stop_others(void (*stop)(void))
 {
     stop_others = stop;
-}
-
-void panic_set_finish(void (*function)(void))
-{
-    finish = function;
-}
-
-bool panic_in_progress(void)
-{
-    return __atomic_load_n(&in_progress, __ATOMIC_ACQUIRE);
 }
 
 /* ---- Output -----------------------------------------------------------------------------------
@@ -214,8 +196,6 @@ static void print_cpu(const struct cpu *cpu)
 
 static NORETURN void stop(void)
 {
-    if (finish)
-        finish();
     for (;;) {
         irq_disable();
         cpu_halt();
@@ -234,7 +214,6 @@ static void begin(void)
                 cpu_halt();
         if (depth++ == 0)
             return;
-        finish = depth > 2 ? NULL : finish;
         stop();
     }
     panicking_cpu = cpu;

@@ -8,7 +8,6 @@
 
 #include "hv/util.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,24 +15,18 @@ struct boot_info;
 struct trap_frame;
 struct vcpu;
 
-/* Names for the stack trace; call after paging_init() with the elf file as it is mapped then. */
+/* Names for the stack trace; once more after paging_init(), for they lie elsewhere then. */
 void panic_init(const struct boot_info *info);
 
 /* Until set: COM1 at 0x3f8, polled.  Must work with interrupts off and locks in any state. */
 void panic_set_output(void (*write)(const char *text, size_t size));
 
-/*
- * Shows the vCPU that is loaded on the CPU that panicked, by way of panic_print() or a log that
- * knows panic_in_progress().
- */
+/* Shows the vCPU that is loaded on the CPU that panicked. */
 void panic_set_guest_dump(void (*dump)(struct vcpu *vcpu));
 void panic_set_exit_names(const char *(*name)(uint32_t kind));
 
 /* Called first; must make the other CPUs stop, without waiting long. */
 void panic_set_stop_others(void (*stop)(void));
-
-/* Called last, instead of halting, if set: tests power the machine off. */
-void panic_set_finish(void (*finish)(void));
 
 /* A line's worth of text to where the panic goes; for the guest dump. */
 void panic_print(const char *format, ...) PRINTF(1, 2);
@@ -43,6 +36,3 @@ NORETURN void panic_trap(const struct trap_frame *frame, const char *format, ...
 
 /* A random value for the stack protector.  Only a function that never returns may call it. */
 void panic_seed_stack_guard(uint64_t random);
-
-/* True from the beginning of the first panic. */
-bool panic_in_progress(void);

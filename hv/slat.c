@@ -68,6 +68,11 @@ static void set_entry(uint64_t *entry, uint64_t value)
     __atomic_store_n(entry, value, __ATOMIC_RELEASE);
 }
 
+static bool is_leaf(uint64_t entry, unsigned int level)
+{
+    return level == 1 || (entry & SLAT_LEAF);
+}
+
 /* A table in the place of an absent entry, or of a large leaf, one level below which it says the
  * same. */
 static int descend(struct slat *slat, uint64_t *entry, unsigned int level)
@@ -77,10 +82,10 @@ static int descend(struct slat *slat, uint64_t *entry, unsigned int level)
 
     if (!table)
         return -ENOMEM;
-    for (unsigned int i = 0; format->is_present(*entry) && i < 512; i++)
-        table_at(table)[i] = format->make_leaf(format->address(*entry) + i * size_at(level - 1),
+    for (unsigned int i = 0; (*entry & format->present) && i < 512; i++)
+        table_at(table)[i] = format->make_leaf((*entry & SLAT_ADDRESS) + i * size_at(level - 1),
                                                level - 1, format->flags(*entry));
-    set_entry(entry, format->make_table(table));
+    set_entry(entry, table | format->table);
     return 0;
 }
 
@@ -95,8 +100,8 @@ static int entry_for(struct slat *slat, uint64_t gpa, unsigned int *level, uint6
 
     for (unsigned int at = TOP_LEVEL;; at--) {
         uint64_t *entry = &table[index_at(gpa, at)];
-        bool present = format->is_present(*entry);
-        bool is_table = present && !format->is_leaf(*entry, at);
+        bool present = *entry & format->present;
+        bool is_table = present && !is_leaf(*entry, at);
 
         if (at <= *level && !is_table) {
             *level = at;
@@ -105,7 +110,7 @@ static int entry_for(struct slat *slat, uint64_t gpa, unsigned int *level, uint6
         }
         if (!is_table && descend(slat, entry, at) != 0)
             return -ENOMEM;
-        table = table_at(format->address(*entry));
+        table = table_at(*entry & SLAT_ADDRESS);
     }
 }
 
@@ -126,11 +131,11 @@ struct slat_entry slat_lookup(const struct slat *slat, gpa_t gpa)
 
     for (unsigned int level = TOP_LEVEL;; level--) {
         uint64_t entry = __atomic_load_n(&table[index_at(gpa.value, level)], __ATOMIC_ACQUIRE);
-        bool present = format->is_present(entry);
+        bool present = entry & format->present;
 
-        if (level == 1 || !present || format->is_leaf(entry, level))
+        if (!present || is_leaf(entry, level))
             return (struct slat_entry){.value = entry, .level = level, .present = present};
-        table = table_at(format->address(entry));
+        table = table_at(entry & SLAT_ADDRESS);
     }
 }
 
@@ -140,7 +145,7 @@ hpa_t slat_translate(const struct slat *slat, gpa_t gpa)
 
     if (!entry.present)
         return HPA(0);
-    return HPA(slat->format->address(entry.value) | (gpa.value & (size_at(entry.level) - 1)));
+    return HPA((entry.value & SLAT_ADDRESS) | (gpa.value & (size_at(entry.level) - 1)));
 }
 
 /* The part of [gpa, gpa + size) from its beginning that one absent entry covers. */

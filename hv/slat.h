@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Second-level address translation: one walker over two formats (EPT, NPT).  A format is a handful
- * of pure functions on integers.  Table pages come from the pool that the VM was given at its
+ * Second-level address translation: one walker over two formats (EPT, NPT).  A format is two masks
+ * and two pure functions on integers.  Table pages come from the pool that the VM was given at its
  * creation, so that nothing here fails for want of memory, and stay where they are needed first.
  *
  * Mapping and unmapping are serialised by the caller; looking up is not, nor is a CPU's walk.
@@ -9,6 +9,7 @@
 #pragma once
 
 #include "hv/addr.h"
+#include "hv/util.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,16 +20,18 @@
 #define SLAT_RWX    7u
 #define SLAT_DEVICE 8u /* uncached; without it write-back */
 
+/* Where both formats have the same. */
+#define SLAT_LEAF    BIT(7) /* at levels 2 and 3 */
+#define SLAT_ADDRESS 0x000ffffffffff000ul
+
 struct slat_format {
     const char *name;
-    bool has_1g; /* 1 GiB leaves; filled at boot by the backend, hence not const */
+    bool has_1g;      /* 1 GiB leaves; filled at boot by the backend, hence not const */
+    uint64_t present; /* an entry that has any of these is */
+    uint64_t table;   /* what one has that leads to a table, but for its address */
     uint64_t (*make_leaf)(uint64_t hpa, unsigned int level,
                           unsigned int flags); /* level 1: 4 KiB, 2: 2 MiB, 3: 1 GiB */
-    uint64_t (*make_table)(uint64_t hpa);
-    bool (*is_present)(uint64_t entry);
-    bool (*is_leaf)(uint64_t entry, unsigned int level);
-    uint64_t (*address)(uint64_t entry);
-    unsigned int (*flags)(uint64_t entry); /* of a leaf */
+    unsigned int (*flags)(uint64_t entry);     /* of a leaf */
 };
 
 struct slat_pool {

@@ -16,6 +16,7 @@
 #include "hv/loop.h"
 #include "hv/vcpu.h"
 #include "hv/vm_boot.h"
+#include "hv/vm_chore.h"
 #include "hv/vm_pages.h"
 
 #include <stdarg.h>
@@ -31,8 +32,11 @@ const char *vm_name(const struct vm *vm)
 
 const char *vm_state_name(const struct vm *vm)
 {
-    static const char *const names[] = {
-        [VM_OFF] = "off", [VM_RUNNING] = "running", [VM_PAUSED] = "paused"};
+    static const char *const names[] = {[VM_OFF] = "off",
+                                        [VM_RUNNING] = "running",
+                                        [VM_PAUSED] = "paused",
+                                        [VM_STARTING] = "starting",
+                                        [VM_FREEING] = "freeing"};
 
     return names[vm->state];
 }
@@ -42,7 +46,7 @@ bool vm_any_running(void)
     const struct vm *vm;
 
     for (unsigned int i = 0; (vm = vm_by_index(i)) != NULL; i++)
-        if (vm->state != VM_OFF || vm->restarting)
+        if (vm->state != VM_FREEING && (vm->state != VM_OFF || vm->restarting))
             return true;
     return false;
 }
@@ -84,6 +88,23 @@ void vm_init_restart(struct vm *vm)
     timer_init(&vm->restart_timer, restart_fired);
 }
 
+#define RESTART_FIRST_NS 1000000000ull
+#define RESTART_LAST_NS  60000000000ull
+#define RESET_SOON_NS    1000000000ull  /* after its start: then a reset is put off too */
+#define RESTART_CALM_NS  60000000000ull /* who ran that long starts again from the first delay */
+
+/* A guest that crashes over and over is started ever more seldom. */
+static void restart_later(struct vm *vm)
+{
+    if (vm->clock_stopped_ns > RESTART_CALM_NS || !vm->restart_delay_ns)
+        vm->restart_delay_ns = RESTART_FIRST_NS;
+    log_info("guest %s: starts again in %llu s", vm_name(vm),
+             (unsigned long long)vm->restart_delay_ns / 1000000000);
+    vm->restarting = true;
+    loop_timer_arm(&vm->restart_timer, rdtsc() + ns_to_tsc(vm->restart_delay_ns));
+    vm->restart_delay_ns = MIN(2 * vm->restart_delay_ns, RESTART_LAST_NS);
+}
+
 /* ---- Starting ------------------------------------------------------------------------------- */
 
 static void set_running(struct vm *vm)
@@ -123,24 +144,48 @@ static int refuse(const char **why, const char *reason)
     return -EINVAL;
 }
 
-int vm_start(struct vm *vm, const char **why)
+static void start_failed(struct vm *vm, int error)
 {
-    int error;
+    vm->state = VM_OFF;
+    if (error == -ENOMEM && vm->insists)
+        restart_later(vm);
+    loop_post(cpu_by_index(0), WORK_VM);
+}
 
-    if (vm->state != VM_OFF)
-        return refuse(why, "it runs already");
-    vm->restarting = false;
-    loop_timer_cancel(&vm->restart_timer);
-    error = vm_boot_up(vm);
-    if (error) {
-        *why = vm->ended;
-        loop_post(cpu_by_index(0), WORK_VM);
-        return error;
+void vm_start_slice(struct vm *vm)
+{
+    int status = vm_boot_renew(vm);
+
+    if (status > 0)
+        return;
+    vm_chore_remove(vm);
+    if (status == 0)
+        status = vm_boot_up(vm);
+    if (status != 0) {
+        start_failed(vm, status);
+        return;
     }
     ran_any = true;
     vm->clock_tsc = rdtsc();
     set_running(vm);
-    return 0;
+}
+
+static int start(struct vm *vm, bool insists, const char **why)
+{
+    if (vm->state != VM_OFF)
+        return refuse(why, vm->state == VM_STARTING ? "it is starting" : "it runs already");
+    vm->restarting = false;
+    loop_timer_cancel(&vm->restart_timer);
+    vm->insists = insists;
+    vm->renewing = false;
+    vm->state = VM_STARTING;
+    vm_chore_add(vm);
+    return vm->state == VM_OFF ? refuse(why, vm->ended) : 0;
+}
+
+int vm_start(struct vm *vm, const char **why)
+{
+    return start(vm, false, why);
 }
 
 void vm_start_all(void)
@@ -160,6 +205,7 @@ void vm_start_all(void)
 
 static void end(struct vm *vm, const char *line)
 {
+    vm_chore_remove(vm);
     set_stopped(vm, VM_OFF);
     for (unsigned int i = 0; i < vm->vcpu_count; i++)
         vm->vcpus[i]->state = VCPU_DEAD;
@@ -249,6 +295,8 @@ int vm_reset(struct vm *vm, const char **why)
 {
     if (vm->state == VM_OFF)
         return refuse(why, "it does not run");
+    if (vm->state == VM_STARTING)
+        return 0;
     set_stopped(vm, VM_OFF);
     forget_due(vm);
     return vm_start(vm, why);
@@ -264,30 +312,12 @@ void vm_set_due(struct vm *vm, enum vm_due due, uint32_t value)
     leave_all(vm);
 }
 
-#define RESTART_FIRST_NS 1000000000ull
-#define RESTART_LAST_NS  60000000000ull
-#define RESET_SOON_NS    1000000000ull  /* after its start: then a reset is put off too */
-#define RESTART_CALM_NS  60000000000ull /* who ran that long starts again from the first delay */
-
-/* A guest that crashes over and over is started ever more seldom. */
-static void restart_later(struct vm *vm)
-{
-    if (vm->clock_stopped_ns > RESTART_CALM_NS || !vm->restart_delay_ns)
-        vm->restart_delay_ns = RESTART_FIRST_NS;
-    log_info("guest %s: starts again in %llu s", vm_name(vm),
-             (unsigned long long)vm->restart_delay_ns / 1000000000);
-    vm->restarting = true;
-    loop_timer_arm(&vm->restart_timer, rdtsc() + ns_to_tsc(vm->restart_delay_ns));
-    vm->restart_delay_ns = MIN(2 * vm->restart_delay_ns, RESTART_LAST_NS);
-}
-
 /* Whose memory has been given to others waits until it is back. */
 static void start_again(struct vm *vm)
 {
     const char *why;
 
-    if (vm_start(vm, &why) == -ENOMEM)
-        restart_later(vm);
+    start(vm, true, &why);
 }
 
 static void do_reset(struct vm *vm)

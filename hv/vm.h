@@ -32,13 +32,16 @@ struct vcpu;
 
 #define VM_MAX       64
 #define VM_MAX_VCPUS 32
-#define VM_MAX_RUNS  32
+#define VM_MAX_RUNS  32                     /* of RAM */
+#define VM_MORE_RUNS (2 + CONFIG_MAX_DISKS) /* tables, what it shared, disks */
 #define VM_MAX_SLOTS 64
 
 enum vm_state {
     VM_OFF, /* no vCPU has run, or it has ended; `ended` says how */
     VM_RUNNING,
     VM_PAUSED,
+    VM_STARTING, /* its memory is being made fresh */
+    VM_FREEING,  /* destroyed, but that not all of its memory is free yet: it is only a name */
 };
 
 /* What the main loop is to do with a VM, noted where it cannot be done. */
@@ -72,13 +75,18 @@ struct vm {
     bool restarting; /* it has crashed and starts again when restart_timer fires */
     struct timer restart_timer;
     uint64_t restart_delay_ns; /* the next one */
+    bool insists;              /* on its start: it tries again if there is no memory */
     bool ran;                  /* its memory is not fresh any more */
 
-    struct slat slat;         /* changed with the lock held, except while no vCPU can run */
-    hpa_t slat_pool;          /* the pages of its tables */
-    uint64_t slat_pool_pages; /* how many */
+    struct vm *next_chore;     /* of those that wait for work on their memory */
+    bool renewing;             /* it has begun, and is here: */
+    unsigned int renewed_slot; /* an index of slots */
+    uint64_t renewed_size;     /* of that one */
+
+    struct slat slat; /* changed with the lock held, except while no vCPU can run */
     unsigned int run_count;
-    struct mem_slot runs[VM_MAX_RUNS]; /* as allocated: what is given back */
+    /* As allocated: what is given back, in this order. */
+    struct mem_slot runs[VM_MAX_RUNS + VM_MORE_RUNS];
     unsigned int slot_count;
     unsigned int paged_count; /* instead, of an overcommitted one: its slots have no address, their
                                  pages are where the tables say; see vm_pages.h */
@@ -138,12 +146,13 @@ enum stop_reason {
 void vm_create_all(void);
 /*
  * Make the one of that name that mica.conf describes, switched off; or stop a VM, and give all of
- * its memory back.  On the boot CPU's main loop only.  0, or a negative errno with one line of why
- * in *why.
+ * its memory back, after which it is gone.  On the boot CPU's main loop only.  0, or a negative
+ * errno with one line of why in *why.
  */
 int vm_create(const char *name, const char **why);
 void vm_destroy(struct vm *vm);
 unsigned int vm_count(void);
+void vm_free_slice(struct vm *vm); /* for vm_chore.c */
 struct vm *vm_by_index(unsigned int index);
 struct vm *vm_by_id(unsigned int id);
 struct vm *vm_find(const char *name);
@@ -156,11 +165,17 @@ const struct host_config *vm_host_config(void);
 
 const char *vm_name(const struct vm *vm);
 const char *vm_state_name(const struct vm *vm);
+static inline bool vm_is_on(const struct vm *vm)
+{
+    return vm->state == VM_RUNNING || vm->state == VM_PAUSED;
+}
 /* Start those that start by themselves. */
 void vm_start_all(void);
 void vm_init_restart(struct vm *vm); /* for vm_create() */
+void vm_start_slice(struct vm *vm);  /* for vm_chore.c */
 
-/* For the monitor: 0, or a negative errno with one line of why in *why. */
+/* For the monitor: 0, or a negative errno with one line of why in *why.  A VM with much memory is
+ * only about to start then, and says itself if it cannot. */
 int vm_start(struct vm *vm, const char **why);
 int vm_pause(struct vm *vm, const char **why);
 int vm_resume(struct vm *vm, const char **why);

@@ -100,14 +100,34 @@ static int load(struct vm *vm, struct load_entry *entry, struct load_error *erro
     return load_kernel(&target, &image, entry, error);
 }
 
-static int renew_memory(struct vm *vm, struct load_error *error)
+static void log_failure(struct vm *vm, const char *reason)
 {
-    int status = vm_memory_renew(vm);
+    str_format(vm->ended, sizeof(vm->ended), "%s", reason);
+    log_error("guest %s: %s", vm_name(vm), vm->ended);
+}
 
-    if (status)
-        str_format(error->reason, sizeof(error->reason),
-                   "there is no memory for the %llu KiB that it has given back",
-                   (unsigned long long)vm->absent_pages * 4);
+static void log_no_memory(struct vm *vm)
+{
+    char reason[96];
+
+    str_format(reason, sizeof(reason), "there is no memory for the %llu KiB that it has given back",
+               (unsigned long long)vm->absent_pages * 4);
+    log_failure(vm, reason);
+}
+
+int vm_boot_renew(struct vm *vm)
+{
+    int status = 0;
+
+    if (!vm->renewing) {
+        status = vm_memory_renew_begin(vm);
+        pair_start(vm);
+        vm->renewing = true;
+    }
+    if (status == 0)
+        status = pair_renew(vm) ? 1 : vm_memory_renew(vm);
+    if (status < 0)
+        log_no_memory(vm);
     return status;
 }
 
@@ -115,15 +135,10 @@ int vm_boot_up(struct vm *vm)
 {
     struct load_error error = {"?"};
     struct load_entry entry;
-    int status;
+    int status = load(vm, &entry, &error);
 
-    status = renew_memory(vm, &error);
-    pair_start(vm);
-    if (!status)
-        status = load(vm, &entry, &error);
     if (status) {
-        str_format(vm->ended, sizeof(vm->ended), "%s", error.reason);
-        log_error("guest %s: %s", vm_name(vm), error.reason);
+        log_failure(vm, error.reason);
         return status;
     }
     reset_vcpus(vm);

@@ -14,6 +14,8 @@
 #include "hv/vm.h"
 #include "hv/vm_pages.h"
 
+#define NOWHERE GPA(1ull << 52) /* beyond every guest-physical address */
+
 /* Where byte `offset` of the VM's memory is seen by the guest. */
 static uint64_t line_to_gpa(const struct vm *vm, uint64_t offset)
 {
@@ -50,13 +52,6 @@ static int allocate_part(struct vm *vm, uint64_t begin, uint64_t end)
         begin += size;
     }
     return 0;
-}
-
-static void free_runs(struct vm *vm)
-{
-    for (unsigned int i = 0; i < vm->run_count; i++)
-        mem_free(vm->runs[i].hpa, vm->runs[i].size >> PAGE_SHIFT);
-    vm->run_count = vm->slot_count = 0;
 }
 
 /* The runs cover the layout's holes too; a slot is a piece of one that the layout calls memory. */
@@ -99,11 +94,9 @@ static int map_memory(struct vm *vm)
 
     if (vm->config->share.size) /* which it may see anywhere in the PCI window */
         pages += slat_pages_needed(LAYOUT_PCI_SIZE, 1);
-    pool = mem_alloc(pages, PAGE_SIZE);
+    pool = vm_memory_take(vm, pages);
     if (!pool.value)
         return -ENOMEM;
-    vm->slat_pool = pool;
-    vm->slat_pool_pages = pages;
     slat_init(&vm->slat, backend->slat, pool, pages);
     for (unsigned int i = 0; i < vm->slot_count; i++) {
         const struct mem_slot *slot = &vm->slots[i];
@@ -119,6 +112,8 @@ int vm_memory_create(struct vm *vm)
 {
     uint64_t low = layout_low_size(vm->config->memory);
 
+    if (mem_pages(vm->config->memory) > mem_free_pages()) /* or all that is left would be zeroed */
+        return -ENOMEM;
     if (allocate_part(vm, 0, low) != 0 || allocate_part(vm, low, vm->config->memory) != 0)
         return -ENOMEM;
     if (make_slots(vm) != 0)
@@ -130,26 +125,87 @@ int vm_memory_create(struct vm *vm)
     return 0;
 }
 
+/* ---- All that it has ------------------------------------------------------------------------- */
+
+void vm_memory_adopt(struct vm *vm, hpa_t hpa, uint64_t size)
+{
+    ASSERT(vm->run_count < ARRAY_SIZE(vm->runs));
+    vm->runs[vm->run_count++] = (struct mem_slot){NOWHERE, size, hpa, 0};
+}
+
+hpa_t vm_memory_take(struct vm *vm, uint64_t pages)
+{
+    hpa_t hpa = mem_alloc(pages, PAGE_SIZE);
+
+    if (hpa.value)
+        vm_memory_adopt(vm, hpa, pages << PAGE_SHIFT);
+    return hpa;
+}
+
+uint64_t vm_memory_size(const struct vm *vm)
+{
+    uint64_t sum = 0;
+
+    for (unsigned int i = 0; i < vm->run_count; i++)
+        sum += vm->runs[i].size;
+    return sum - (vm->absent_pages << PAGE_SHIFT);
+}
+
+/* In the order in which it came: where the pages of RAM are the tables may have to say. */
+bool vm_memory_free_some(struct vm *vm)
+{
+    for (unsigned int i = 0; i < vm->run_count; i++) {
+        struct mem_slot *run = &vm->runs[i];
+        uint64_t size = MIN(run->size, VM_MEMORY_SLICE);
+
+        if (!size)
+            continue;
+        run->size -= size;
+        if (vm->paged_count)
+            vm_pages_free(vm, run, size);
+        else
+            mem_free(HPA(run->hpa.value + run->size), size >> PAGE_SHIFT);
+        return true;
+    }
+    return false;
+}
+
 void vm_memory_free(struct vm *vm)
 {
-    if (vm->paged_count)
-        vm_pages_free(vm);
-    else
-        free_runs(vm);
-    if (vm->slat_pool.value)
-        mem_free(vm->slat_pool, vm->slat_pool_pages);
+    while (vm_memory_free_some(vm))
+        ;
+}
+
+/* ---- Made fresh ------------------------------------------------------------------------------ */
+
+int vm_memory_renew_begin(struct vm *vm)
+{
+    vm->renewed_slot = vm->ran ? 0 : VM_MAX_SLOTS;
+    vm->renewed_size = 0;
+    return vm->absent_pages > mem_free_pages() ? -ENOMEM : 0;
+}
+
+static int renew_part(struct vm *vm, gpa_t gpa, uint64_t size)
+{
+    return vm->paged_count ? vm_pages_renew(vm, gpa, size) : guest_mem_zero(vm, gpa, size);
 }
 
 int vm_memory_renew(struct vm *vm)
 {
-    int error = vm_pages_fill(vm);
+    for (; vm->renewed_slot < vm->slot_count + vm->paged_count; vm->renewed_slot++) {
+        const struct mem_slot *slot = &vm->slots[vm->renewed_slot];
+        gpa_t gpa = GPA(slot->gpa.value + vm->renewed_size);
+        uint64_t size = MIN(slot->size - vm->renewed_size, VM_MEMORY_SLICE);
 
-    if (error || !vm->ran)
-        return error;
-    for (unsigned int i = 0; i < vm->slot_count + vm->paged_count; i++)
-        guest_mem_zero(vm, vm->slots[i].gpa, vm->slots[i].size);
+        vm->renewed_size += size;
+        if (size)
+            return renew_part(vm, gpa, size) != 0 ? -ENOMEM : 1;
+        vm->renewed_size = 0;
+    }
     return 0;
 }
+
+/* ---- Seen by the guest ----------------------------------------------------------------------- */
 
 void vm_memory_flush(struct vm *vm)
 {

@@ -12,6 +12,7 @@
 #include "hv/loop.h"
 #include "hv/mem.h"
 #include "hv/panic.h"
+#include "hv/string.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
@@ -70,12 +71,16 @@ static int bring(struct vm *vm, gpa_t gpa)
     return 0;
 }
 
-int vm_pages_fill(struct vm *vm)
+int vm_pages_renew(struct vm *vm, gpa_t gpa, uint64_t size)
 {
-    for (unsigned int i = 0; vm->absent_pages && i < vm->paged_count; i++)
-        for (uint64_t at = 0; at < vm->slots[i].size; at += PAGE_SIZE)
-            if (bring(vm, GPA(vm->slots[i].gpa.value + at)) != 0)
-                return -ENOMEM;
+    for (uint64_t at = gpa.value; at < gpa.value + size; at += PAGE_SIZE) {
+        void *page = vm_pages_at(vm, at, PAGE_SIZE);
+
+        if (page)
+            memset(page, 0, PAGE_SIZE);
+        else if (bring(vm, GPA(at)) != 0)
+            return -ENOMEM;
+    }
     return 0;
 }
 
@@ -202,11 +207,11 @@ void vm_pages_work(struct vm *vm)
 {
     bool waits = false;
 
-    if (!vm->paged_count)
+    if (!vm->paged_count || vm->state == VM_FREEING)
         return;
     if (is_ours(vm, VIRTIO_BALLOON_INFLATE))
         take_batch(vm);
-    for (unsigned int i = 0; vm->state != VM_OFF && i < vm->vcpu_count; i++)
+    for (unsigned int i = 0; vm_is_on(vm) && i < vm->vcpu_count; i++)
         waits |= bring_touched(vm->vcpus[i]) != 0;
     if (is_ours(vm, VIRTIO_BALLOON_DEFLATE))
         waits |= bring_batch(vm) != 0;
@@ -222,21 +227,17 @@ void vm_pages_begin(struct vm *vm)
     vm->largest_slot = VM_MAX_SLOTS;
 }
 
-static void free_page(const struct vm *vm, const struct mem_slot *run, uint64_t offset)
+void vm_pages_free(struct vm *vm, const struct mem_slot *run, uint64_t size)
 {
-    gpa_t gpa = GPA(run->gpa.value + offset);
-    hpa_t hpa = HPA(run->hpa.value + offset); /* in a hole of the layout: never moved */
+    for (uint64_t at = run->size; at < run->size + size; at += PAGE_SIZE) {
+        gpa_t gpa = GPA(run->gpa.value + at);
+        hpa_t hpa = HPA(run->hpa.value + at); /* in a hole of the layout: never moved */
 
-    if (vm_pages_have(vm, gpa))
-        hpa = slat_translate(&vm->slat, gpa);
-    if (hpa.value)
-        mem_free(hpa, 1);
-}
-
-void vm_pages_free(struct vm *vm)
-{
-    for (unsigned int i = 0; i < vm->run_count; i++)
-        for (uint64_t offset = 0; offset < vm->runs[i].size; offset += PAGE_SIZE)
-            free_page(vm, &vm->runs[i], offset);
-    vm->paged_count = 0;
+        if (vm_pages_have(vm, gpa))
+            hpa = slat_translate(&vm->slat, gpa);
+        if (hpa.value)
+            mem_free(hpa, 1);
+        else
+            vm->absent_pages--;
+    }
 }

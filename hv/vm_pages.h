@@ -16,14 +16,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct mem_slot;
 struct vcpu;
 struct vm;
 
-/* Its memory, whole and mapped, is kept by pages from now on; and given back by pages. */
+/* Its memory, whole and mapped, is kept by pages from now on; and given back by pages, so much
+ * behind what is left of a run. */
 void vm_pages_begin(struct vm *vm);
-void vm_pages_free(struct vm *vm);
-/* Brings all that are absent.  0 or -ENOMEM.  None of its vCPUs runs. */
-int vm_pages_fill(struct vm *vm);
+void vm_pages_free(struct vm *vm, const struct mem_slot *run, uint64_t size);
+/* Zeroes whole pages of RAM, and brings those that are absent.  0 or -ENOMEM.  None of its vCPUs
+ * runs. */
+int vm_pages_renew(struct vm *vm, gpa_t gpa, uint64_t size);
 
 /* Is an address in the RAM of such a VM, whether its page is there or not? */
 bool vm_pages_have(const struct vm *vm, gpa_t gpa);

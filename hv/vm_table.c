@@ -20,6 +20,7 @@
 #include "hv/printf.h"
 #include "hv/string.h"
 #include "hv/vcpu.h"
+#include "hv/vm_chore.h"
 #include "hv/vm_memory.h"
 #include "hv/vm_pages.h"
 
@@ -192,17 +193,22 @@ static int create_parts(struct vm *vm, struct refusal *why)
     return error ? error : admit(vm, why);
 }
 
+/* All but its memory. */
 static void free_parts(struct vm *vm)
 {
     board_destroy(vm);
     for (unsigned int i = 0; i < vm->vcpu_count; i++)
         vcpu_destroy(vm->vcpus[i]);
+    vm->vcpu_count = 0;
     if (vm->backend)
         backend->vm_destroy(vm);
     pair_leave(vm);
-    vm_memory_free(vm);
-    vm_pages_post(); /* others may wait for it */
+}
+
+static void free_vm(struct vm *vm)
+{
     mem_free(virt_to_phys(vm), mem_pages(sizeof(*vm)));
+    vm_pages_post(); /* others may wait for its memory */
 }
 
 static int create(const struct guest_config *guest, struct refusal *why)
@@ -220,6 +226,8 @@ static int create(const struct guest_config *guest, struct refusal *why)
     vm->config = guest;
     if (create_parts(vm, why) != 0) {
         free_parts(vm);
+        vm_memory_free(vm);
+        free_vm(vm);
         return -ENOMEM;
     }
     vm_init_restart(vm);
@@ -231,12 +239,13 @@ int vm_create(const char *name, const char **why)
 {
     static char text[128];
     const struct guest_config *guest = find_guest(name);
+    const struct vm *vm = vm_find(name);
     struct refusal refusal;
 
-    *why = vm_find(name) ? "it is there already"
-           : !guest      ? "mica.conf has no such guest"
-           : guest->bad  ? "its section of mica.conf has errors"
-                         : NULL;
+    *why = vm           ? vm->state == VM_FREEING ? "it is being destroyed" : "it is there already"
+           : !guest     ? "mica.conf has no such guest"
+           : guest->bad ? "its section of mica.conf has errors"
+                        : NULL;
     if (*why)
         return -EINVAL;
     if (create(guest, &refusal) == 0)
@@ -291,9 +300,23 @@ void vm_destroy(struct vm *vm)
 
     if (vm->state != VM_OFF)
         vm_stop_command(vm, &why);
-    remove(vm);
     for (unsigned int i = 0; i < vm->vcpu_count; i++)
         loop_hold(vm->vcpus[i]);
     loop_timer_stop(&vm->restart_timer);
     free_parts(vm);
+    vm->state = VM_FREEING;
+    vm_chore_add(vm);
+}
+
+void vm_free_slice(struct vm *vm)
+{
+    const struct guest_config *guest = vm->config;
+
+    if (vm_memory_free_some(vm))
+        return;
+    vm_chore_remove(vm);
+    remove(vm);
+    free_vm(vm);
+    log_info("guest %s: destroyed, %llu KiB are free", guest->name,
+             (unsigned long long)mem_free_pages() * 4);
 }

@@ -2,6 +2,7 @@
 """Results of checks, and reading them from TAP: "ok 3 - what was expected", then the plan "1..n"."""
 
 import re
+import sys
 from dataclasses import dataclass
 
 CHECK = re.compile(r"(not )?ok (\d+)(?: - ?| )?(.*)")
@@ -58,6 +59,19 @@ def parse(lines):
     elif plan != len(results) or plan == 0:
         results.append(failed("all checks are seen", [f"the plan is 1..{plan}, {len(results)} were seen"]))
     return results
+
+
+LAST_LINES = 20  # of what failed
+
+
+def conclude(checks, output):
+    """Prints checks, (ok, what), of a run, the first of which is that it ended well; returns the exit status."""
+    for number, (ok, what) in enumerate(checks, 1):
+        print(f"{'ok' if ok else 'not ok'} {number} - {what}")
+    print(f"1..{len(checks)}")
+    if not checks[0][0]:
+        print("\n".join(output.splitlines()[-LAST_LINES:]), file=sys.stderr)
+    return 0 if all(ok for ok, _ in checks) else 1
 
 
 class Reporter:

@@ -10,10 +10,7 @@
 #define NPT_US  BIT(2) /* accesses by a guest count as user accesses */
 #define NPT_PWT BIT(3)
 #define NPT_PCD BIT(4)
-#define NPT_PS  BIT(7)
 #define NPT_NX  BIT(63)
-
-#define NPT_ADDRESS 0x000ffffffffff000ull
 
 static uint64_t make_leaf(uint64_t hpa, unsigned int level, unsigned int flags)
 {
@@ -25,27 +22,7 @@ static uint64_t make_leaf(uint64_t hpa, unsigned int level, unsigned int flags)
         entry |= NPT_NX;
     if (flags & SLAT_DEVICE)
         entry |= NPT_PCD | NPT_PWT;
-    return level > 1 ? entry | NPT_PS : entry;
-}
-
-static uint64_t make_table(uint64_t hpa)
-{
-    return hpa | NPT_P | NPT_RW | NPT_US;
-}
-
-static bool is_present(uint64_t entry)
-{
-    return entry & NPT_P;
-}
-
-static bool is_leaf(uint64_t entry, unsigned int level)
-{
-    return level == 1 || (entry & NPT_PS);
-}
-
-static uint64_t address(uint64_t entry)
-{
-    return entry & NPT_ADDRESS;
+    return level > 1 ? entry | SLAT_LEAF : entry;
 }
 
 static unsigned int flags(uint64_t entry)
@@ -56,10 +33,8 @@ static unsigned int flags(uint64_t entry)
 
 struct slat_format npt_format = {
     .name = "NPT",
+    .present = NPT_P,
+    .table = NPT_P | NPT_RW | NPT_US,
     .make_leaf = make_leaf,
-    .make_table = make_table,
-    .is_present = is_present,
-    .is_leaf = is_leaf,
-    .address = address,
     .flags = flags,
 };

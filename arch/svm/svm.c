@@ -109,12 +109,9 @@ static int svm_vm_create(struct vm *vm)
     struct svm_vm *part;
 
     if (!page.value || !iopm.value || !msrpm.value) {
-        if (page.value)
-            mem_free(page, mem_pages(sizeof(struct svm_vm)));
-        if (iopm.value)
-            mem_free(iopm, IOPM_PAGES);
-        if (msrpm.value)
-            mem_free(msrpm, MSRPM_PAGES);
+        mem_free(page, mem_pages(sizeof(struct svm_vm)));
+        mem_free(iopm, IOPM_PAGES);
+        mem_free(msrpm, MSRPM_PAGES);
         return -ENOMEM;
     }
     part = phys_to_virt(page);
@@ -138,10 +135,8 @@ static struct vcpu *svm_vcpu_create(struct vm *vm, unsigned int id)
     struct svm_vcpu *svm;
 
     if (!page.value || !vmcb.value) {
-        if (page.value)
-            mem_free(page, mem_pages(sizeof(struct svm_vcpu)));
-        if (vmcb.value)
-            mem_free(vmcb, 1);
+        mem_free(page, mem_pages(sizeof(struct svm_vcpu)));
+        mem_free(vmcb, 1);
         return NULL;
     }
     svm = phys_to_virt(page);

@@ -155,10 +155,8 @@ static struct vcpu *vcpu_create_vmx(struct vm *vm, unsigned int id)
     struct vmx_vcpu *vmx;
 
     if (!page.value || !vmcs.value) {
-        if (page.value)
-            mem_free(page, mem_pages(sizeof(struct vmx_vcpu)));
-        if (vmcs.value)
-            mem_free(vmcs, 1);
+        mem_free(page, mem_pages(sizeof(struct vmx_vcpu)));
+        mem_free(vmcs, 1);
         return NULL;
     }
     vmx = phys_to_virt(page);

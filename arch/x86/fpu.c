@@ -28,11 +28,6 @@ uint64_t fpu_host_mask(void)
     return host_mask;
 }
 
-size_t fpu_area_size(void)
-{
-    return area_size;
-}
-
 uint64_t fpu_area_pages(void)
 {
     return (area_size + PAGE_SIZE - 1) >> PAGE_SHIFT;

@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The standard format of XSAVE, up to where the components begin; the whole is fpu_area_size()
- * bytes. */
+/* The standard format of XSAVE, up to where the components begin; the whole has
+ * fpu_area_pages(). */
 struct xsave_area {
     uint16_t fcw, fsw;
     uint8_t ftw, reserved5;
@@ -38,7 +38,6 @@ void fpu_init(void);
 
 uint64_t fpu_host_mask(
     void); /* XCR0's bits that the host has and a guest may be given; X87 | SSE without XSAVE */
-size_t fpu_area_size(void);
 uint64_t fpu_area_pages(void);
 
 /* The state after RESET, in an area of fpu_area_pages(); XCR0 is X87 alone, XSS 0. */

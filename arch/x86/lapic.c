@@ -215,13 +215,6 @@ void lapic_timer_off(void)
         write_reg(REG_TMICT, 0);
 }
 
-void lapic_timer_use_deadline(bool use)
-{
-    lapic_timer_off();
-    deadline = use && cpu_has(FEATURE_TSC_DEADLINE);
-    set_timer_mode();
-}
-
 void lapic_timer_measure_start(void)
 {
     write_reg(REG_LVT_TIMER, LVT_MASKED | VECTOR_TIMER);

@@ -33,9 +33,6 @@ void lapic_send_sipi(uint32_t apic_id, uint8_t page);
 void lapic_timer_arm(uint64_t tsc_deadline);
 void lapic_timer_off(void);
 
-/* For tests: count down even where the CPU has TSC deadline. */
-void lapic_timer_use_deadline(bool use);
-
 /* For tsc_calibrate(): let the timer run down from its maximum, masked, and read it. */
 void lapic_timer_measure_start(void);
 uint32_t lapic_timer_count(void);

@@ -18,6 +18,7 @@
 #include "hv/monitor/json.h"
 #include "hv/string.h"
 #include "hv/vm.h"
+#include "hv/vm_memory.h"
 
 /* ---- info host ------------------------------------------------------------------------------ */
 
@@ -80,6 +81,10 @@ static uint64_t guest_ram(void)
     for (unsigned int i = 0; i < vm_count(); i++) {
         const struct vm *vm = vm_by_index(i);
 
+        if (vm->state == VM_FREEING) {
+            sum += vm_memory_size(vm);
+            continue;
+        }
         for (unsigned int slot = 0; slot < vm->slot_count + vm->paged_count; slot++)
             sum += vm->slots[slot].size;
         sum -= vm->absent_pages << PAGE_SHIFT;

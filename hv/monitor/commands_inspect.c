@@ -165,7 +165,7 @@ static void print_second_level(struct vm *vm, gpa_t gpa)
     uint64_t size = 1ull << (PAGE_SHIFT + 9 * (entry.level - 1));
     console_print("%s level %u: %016lx -> host-physical %016lx, page of %lu KiB, %s%s%s%s\n",
                   format->name, entry.level, entry.value,
-                  format->address(entry.value) + (gpa.value & (size - 1)), size >> 10,
+                  (entry.value & SLAT_ADDRESS) + (gpa.value & (size - 1)), size >> 10,
                   flags & SLAT_READ ? "r" : "-", flags & SLAT_WRITE ? "w" : "-",
                   flags & SLAT_EXEC ? "x" : "-", flags & SLAT_DEVICE ? ", device" : "");
 }

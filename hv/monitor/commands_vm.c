@@ -90,7 +90,8 @@ static void list_consoles(void)
     if (!json_is_on)
         console_print("%-16s %8s %8s\n", "GUEST", "KEPT", "NEW");
     for (unsigned int i = 0; i < vm_count(); i++)
-        console_row(vm_by_index(i));
+        if (vm_by_index(i)->state != VM_FREEING)
+            console_row(vm_by_index(i));
     if (!json_is_on)
         console_print("console GUEST shows what is new, and talks to it; console all shows every "
                       "guest's lines%s\n",
@@ -121,7 +122,7 @@ static void change(struct vm *vm, int (*function)(struct vm *, const char **), c
     if (function(vm, &why))
         command_error("%s: %s", vm_name(vm), why);
     else
-        console_print("%s: %s\n", vm_name(vm), done);
+        console_print("%s: %s\n", vm_name(vm), vm->state == VM_STARTING ? "starting" : done);
 }
 
 static void start(const struct command_args *args)
@@ -164,8 +165,8 @@ static void destroy(const struct command_args *args)
     char name[CONFIG_NAME_SIZE];
 
     str_format(name, sizeof(name), "%s", vm_name(args->vm));
+    console_print("%s: its memory is being given back\n", name);
     vm_destroy(args->vm);
-    console_print("%s: destroyed, %lu KiB are free\n", name, mem_free_pages() * 4);
 }
 
 static void show_balloon(const struct vm *vm)
@@ -239,7 +240,7 @@ static void inject(const struct command_args *args)
 
     if (!irq && (strcmp(what, "nmi") != 0 || args->count != 1))
         command_error("usage: inject GUEST nmi|irq N");
-    else if (args->vm->state == VM_OFF)
+    else if (!vm_is_on(args->vm))
         command_error("%s: it does not run", vm_name(args->vm));
     else if (irq)
         inject_irq(args);

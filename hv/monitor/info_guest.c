@@ -111,7 +111,7 @@ static void print_vsock(const struct virtio_vsock *vsock)
 static void json_disks(const struct vm *vm)
 {
     for (unsigned int i = 0; i < CONFIG_MAX_DISKS; i++) {
-        const struct virtio_blk *blk = &vm->pci.disks[i].blk;
+        const struct virtio_blk *blk = &vm->pci.disks[i];
 
         if (!blk->size)
             continue;
@@ -128,7 +128,7 @@ static void json_disks(const struct vm *vm)
 static void print_disks(const struct vm *vm)
 {
     for (unsigned int i = 0; i < CONFIG_MAX_DISKS; i++) {
-        const struct virtio_blk *blk = &vm->pci.disks[i].blk;
+        const struct virtio_blk *blk = &vm->pci.disks[i];
 
         if (blk->size)
             console_print("  disk %u   %s, %lu KiB, %s\n", i, vm->config->disks[i].file,

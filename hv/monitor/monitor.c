@@ -104,6 +104,10 @@ struct vm *command_find_vm(const char *name)
         command_error("%s: several guests begin so", name);
     else if (n == NOT_FOUND)
         command_error("%s: no such guest (try list)", name);
+    if (n >= 0 && vm_by_index((unsigned int)n)->state == VM_FREEING) {
+        command_error("%s: it is being destroyed", name);
+        return NULL;
+    }
     return n < 0 ? NULL : vm_by_index((unsigned int)n);
 }
 
@@ -111,7 +115,7 @@ struct vcpu *command_vcpu(struct vm *vm, const char *text)
 {
     uint64_t n = 0;
 
-    if (vm->state == VM_OFF && !vm->ran) {
+    if (!vm->ran) {
         command_error("%s: it has not been started yet", vm_name(vm));
         return NULL;
     }

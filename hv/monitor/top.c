@@ -98,7 +98,7 @@ static unsigned int measure_all(struct row *rows, unsigned int *count)
         for (unsigned int id = 0; id < vm->vcpu_count; id++) {
             struct row row = measure(vm->vcpus[id]);
 
-            if (vm->state == VM_OFF)
+            if (!vm_is_on(vm))
                 continue;
             insert(rows, count, &row);
             all++;

@@ -12,8 +12,9 @@ import sys
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import figures
+import tap
 
 MARKER = "mica-guest: userspace reached"
 COUNTERS = struct.Struct("=3Q")  # the first of struct counters, count.c
@@ -27,7 +28,7 @@ def argument(command, name):
 
 def image_range(build):
     """Where the hypervisor's instructions lie: the first and the last address of its image."""
-    symbols = subprocess.run(["nm", build / "mica.elf"], check=True, capture_output=True, text=True).stdout
+    symbols = subprocess.run(["nm", build / "mica.debug.elf"], check=True, capture_output=True, text=True).stdout
     return (re.search(rf"^(\S+) \S {name}$", symbols, re.MULTILINE).group(1) for name in ("__image_start", "__image_end"))
 
 
@@ -70,10 +71,7 @@ def main():
         if budget := figures.read_budgets(case).get("root-share", {}).get(platform):
             checks.append((share <= budget.limit, f"the hypervisor takes {share} of 10000 instructions of the guest, "
                            f"at most {budget.limit}; the goal is {budget.goal}"))
-    for number, (ok, what) in enumerate(checks, 1):
-        print(f"{'ok' if ok else 'not ok'} {number} - {what}")
-    print(f"1..{len(checks)}")
-    return 0 if all(ok for ok, _ in checks) else 1
+    return tap.conclude(checks, output)
 
 
 if __name__ == "__main__":

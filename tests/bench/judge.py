@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import figures
+import tap
 
-LAST_LINES = 20
 
 
 def argument(command, name):
@@ -43,12 +43,7 @@ def main():
     figures.write_json(work / "bench.json", [run | {"mitigations": figures.mitigations(work)}])
     checks = [(result.returncode == 0, "runs to its end"), (figures.ended(result.stdout), "says that it has ended")]
     checks += judge(operations, figures.read_budgets(case), platform)
-    for number, (ok, what) in enumerate(checks, 1):
-        print(f"{'ok' if ok else 'not ok'} {number} - {what}")
-    print(f"1..{len(checks)}")
-    if result.returncode != 0:
-        print("\n".join(result.stdout.splitlines()[-LAST_LINES:]), file=sys.stderr)
-    return 0 if all(ok for ok, _ in checks) else 1
+    return tap.conclude(checks, result.stdout)
 
 
 if __name__ == "__main__":

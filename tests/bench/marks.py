@@ -15,10 +15,11 @@ import sys
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import boot
 import figures
 import judge
+import tap
 
 COUNTS = struct.Struct("=3Q")  # struct counts of count.c: instructions of the hypervisor, others, entries
 MARKS = 16
@@ -56,10 +57,7 @@ def main():
         {"system": "mica", "platform": platform, "case": case, "mitigations": "off", "operations": found}])
     checks = [(result.returncode == 0, "runs to its end"), (figures.ended(result.stdout), "says that it has ended")]
     checks += judge.judge(found, figures.read_budgets(case), platform)
-    for number, (ok, what) in enumerate(checks, 1):
-        print(f"{'ok' if ok else 'not ok'} {number} - {what}")
-    print(f"1..{len(checks)}")
-    return 0 if all(ok for ok, _ in checks) else 1
+    return tap.conclude(checks, result.stdout)
 
 
 if __name__ == "__main__":

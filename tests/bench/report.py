@@ -219,7 +219,7 @@ def machine_table(build):
         matches = [re.search(pattern, logs.get(case, "")) for case in cases]
         return [number(int(match.group(1)) if match else None) for match in matches]
 
-    sections = subprocess.run(["size", "-A", build / "mica.elf"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    sections = subprocess.run(["size", "-A", build / "mica.debug.elf"], stdout=subprocess.PIPE, text=True, check=True).stdout
     code = int(re.search(r"^\.text +(\d+)", sections, re.MULTILINE).group(1))
     files = sum((build / name).stat().st_size for name in ("BOOTX64.EFI", "mica.elf"))
     rows = [["instructions from the EFI banner to the first guest's, " + platform, *said(BANNER, f"{CASE}.{platform}")]

@@ -65,7 +65,7 @@ hpa_t mem_alloc(uint64_t pages, uint64_t alignment)
 
 void mem_free(hpa_t hpa, uint64_t pages)
 {
-    fake.pages -= pages;
+    fake.pages -= hpa.value ? pages : 0;
     free((void *)hpa.value);
 }
 

@@ -3,6 +3,7 @@
  * The virtio balloon under a driver that does anything, with an owner who is slow at times.  What
  * must hold: the owner is given pages of RAM alone, in by turns with out, and each once.
  */
+#include "tests/host/fuzz_input.h"
 #include "tests/host/virtio_world.h"
 
 #include "hv/vdev/virtio_balloon.h"
@@ -12,28 +13,9 @@
 #define PAGES    32u
 #define SAID     (RAM_BASE + 0x20000)
 
-#define REQUIRE(condition) \
-    do {                   \
-        if (!(condition))  \
-            abort();       \
-    } while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static struct virtio_balloon balloon;
 static uint64_t inside[1];
 static bool with_owner[2]; /* it has a batch of the queue */
-static const uint8_t *input, *input_end;
-
-static uint8_t byte(void)
-{
-    return input < input_end ? *input++ : 0;
-}
-
-static uint32_t number(void)
-{
-    return byte() | (uint32_t)byte() << 8;
-}
 
 static uint64_t page_number(void *ctx, uint64_t gpa)
 {
@@ -152,8 +134,7 @@ static void step(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    input = data;
-    input_end = data + size;
+    begin_input(data, size);
     make();
     meddle = scribble;
     while (input < input_end)

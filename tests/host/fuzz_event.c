@@ -3,24 +3,8 @@
  * Event channels under guests that call anything with anything, and come and go: each answer is one
  * that the interface knows, and every end that has another is that one's other end.
  */
+#include "tests/host/fuzz_input.h"
 #include "tests/host/pair_world.h"
-
-#include <stdlib.h>
-
-#define REQUIRE(condition) \
-    do {                   \
-        if (!(condition))  \
-            abort();       \
-    } while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static const uint8_t *input, *input_end;
-
-static uint8_t byte(void)
-{
-    return input < input_end ? *input++ : 0;
-}
 
 /* Nearly right ones mostly. */
 static uint64_t argument(void)
@@ -92,8 +76,7 @@ static void step(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    input = data;
-    input_end = data + size;
+    begin_input(data, size);
     for (unsigned int i = 0; i < WORLD_VMS; i++)
         world_add(i);
     while (input < input_end)

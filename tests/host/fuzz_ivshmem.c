@@ -4,23 +4,10 @@
  * anywhere: what is mapped is whole in the window and covers no other BAR that is switched on, and
  * every access stays in the memory, which the sanitizers see.
  */
+#include "tests/host/fuzz_input.h"
 #include "tests/host/ivshmem_world.h"
 
-#define REQUIRE(condition) \
-    do {                   \
-        if (!(condition))  \
-            abort();       \
-    } while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static const uint8_t *input, *input_end;
 static struct vpci_function other;
-
-static uint8_t byte(void)
-{
-    return input < input_end ? *input++ : 0;
-}
 
 static uint64_t other_read(void *dev, uint64_t offset, uint8_t size)
 {
@@ -119,8 +106,7 @@ static void step(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    input = data;
-    input_end = data + size;
+    begin_input(data, size);
     start(0);
     add_other();
     while (input < input_end)

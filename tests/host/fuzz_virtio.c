@@ -10,8 +10,6 @@
 #define FEATURES (VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX)
 #define SECTORS  19u
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static uint8_t image[SECTORS * 512], pages[(SECTORS + 7) / 8 * 4096];
 static uint64_t copied[1];
 static struct virtio_blk disk;
@@ -69,8 +67,7 @@ static void check_all(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    input = data;
-    input_end = data + size;
+    begin_input(data, size);
     memset(image, 0x5a, sizeof(image));
     make();
     meddle = scribble;

@@ -4,6 +4,7 @@
  * any register, any bytes in the rings, which change while they are read, frames that are nearly
  * right.  The sanitizers are the check.
  */
+#include "tests/host/fuzz_input.h"
 #include "tests/host/virtio_world.h"
 
 #include "hv/vdev/virtio_net.h"
@@ -11,27 +12,8 @@
 #define FEATURES (VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX)
 #define BUFFERS  (RAM_BASE + 0x10000)
 
-#define REQUIRE(condition) \
-    do {                   \
-        if (!(condition))  \
-            abort();       \
-    } while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static struct vswitch lan;
 static struct virtio_net nets[2];
-static const uint8_t *input, *input_end;
-
-static uint8_t byte(void)
-{
-    return input < input_end ? *input++ : 0;
-}
-
-static uint32_t number(void)
-{
-    return byte() | (uint32_t)byte() << 8;
-}
 
 /* Some bytes of the rings are others now. */
 static void scribble(void)
@@ -160,8 +142,7 @@ static void check_all(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    input = data;
-    input_end = data + size;
+    begin_input(data, size);
     now_ns = 1000000;
     make();
     meddle = scribble;

@@ -16,8 +16,6 @@
 #define EVENT    2
 #define BUFFERS  (RAM_BASE + 0x20000)
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 /* Buffers that are nearly right. */
 static void offer_chain(unsigned int queue, unsigned int flags)
 {
@@ -197,8 +195,7 @@ static void check_rest(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    input = data;
-    input_end = data + size;
+    begin_input(data, size);
     use_guest(0);
     if (byte() & 1) {
         make_console();

@@ -8,9 +8,11 @@
 #include "arch/x86/regs.h"
 #include "hv/config.h"
 #include "hv/intr.h"
+#include "hv/mem.h"
 #include "hv/pair.h"
 #include "hv/pv/pv.h"
 #include "hv/vdev/apic_regs.h"
+#include "hv/vm_memory.h"
 
 #include <string.h>
 
@@ -48,6 +50,12 @@ static inline void world_add(unsigned int which)
         vcpu->lapic.svr |= APIC_SVR_ENABLE;
     }
     pair_join(vm, partner);
+}
+
+/* The memory of a pair is freed with that of its last VM. */
+void vm_memory_adopt(struct vm *vm, hpa_t hpa, uint64_t size)
+{
+    mem_free(hpa, size >> PAGE_SHIFT);
 }
 
 /* As vm_destroy() has it. */

@@ -5,6 +5,7 @@
 #include "boot/tables.h"
 
 #include "hv/addr.h"
+#include "hv/elf64.h"
 #include "hv/util.h"
 #include "tests/host/check.h"
 
@@ -22,9 +23,9 @@ static const struct elf_image image = {
     .virt = IMAGE_VIRT,
     .size = 0x203000,
     .segment_count = 3,
-    .segments = {{.offset = 0, .size = 0x1fffff, .flags = ELF_READ | ELF_EXECUTE},
-                 {.offset = 0x200000, .size = 0x1000, .flags = ELF_READ},
-                 {.offset = 0x202000, .size = 0x234, .flags = ELF_READ | ELF_WRITE}},
+    .segments = {{.offset = 0, .size = 0x1fffff, .flags = ELF_PF_R | ELF_PF_X},
+                 {.offset = 0x200000, .size = 0x1000, .flags = ELF_PF_R},
+                 {.offset = 0x202000, .size = 0x234, .flags = ELF_PF_R | ELF_PF_W}},
 };
 
 /* RAM to 3 GiB and from 4 GiB, a part of a large page, RAM far away, and what is no RAM. */

@@ -267,6 +267,30 @@ static void test_detached(void)
     CHECK(strcmp(sent, "[b] red tab\tend\r\n[a] half done\r\n") == 0,
           "whole lines with the name in front, without control sequences");
     forget();
+    put_string(&b, "\xc3\x9b \xe2\x82\xac \xf0\x9f\x98\x80\n");
+    settle();
+    CHECK(strcmp(sent, "[b] \xc3\x9b \xe2\x82\xac \xf0\x9f\x98\x80\r\n") == 0,
+          "characters of two, three and four bytes are text");
+    forget();
+    put_string(&b, "\x9b"
+                   "1mbold\x85 \x9dtitle\x07"
+                   "end\n");
+    settle();
+    CHECK(strcmp(sent, "[b] bold end\r\n") == 0, "controls of one byte are none");
+    forget();
+    put_string(&b, "\xc2\x9b"
+                   "1ma \xe0\x82\x9b"
+                   "1mb \xf0\x80\x82\x9b"
+                   "1mc \xc3\xa9\x9b"
+                   "1md \xe2\x82\n\x85\n");
+    settle();
+    CHECK(strcmp(sent, "[b] \xc2"
+                       "a \xe0"
+                       "b \xf0"
+                       "c \xc3\xa9"
+                       "d \xe2\x82\r\n[b] \r\n") == 0,
+          "nor in UTF-8, nor behind a character or half of one");
+    forget();
     put_string(&a, "unfinished");
     guest_console_flush(&a.console);
     settle();
@@ -490,7 +514,8 @@ static void test_kept(void)
           "the newest of what it writes is kept");
     CHECK(sent_size == 0 && a.room_calls == 0 && !a.console.refused,
           "nothing is shown, and it never waits");
-    put_string(&a, "\r\n\x1b[31mred\x1b[0m\r\n\x1b]0;title\x07\x1b[6n# ");
+    put_string(&a, "\r\n\x9b"
+                   "5n\x1b[31mred\x1b[0m\r\n\x1b]0;title\x07\x1b[6n# ");
     console_attach(&a.console);
     settle();
     guest_console_view(&a.console, &view);

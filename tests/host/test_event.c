@@ -231,24 +231,39 @@ static uint8_t *shared(unsigned int which)
     return (uint8_t *)world[which].pair->memory.value;
 }
 
+static void begin_start(unsigned int which)
+{
+    pair_start(&world[which]);
+    while (pair_renew(&world[which]))
+        ;
+}
+
 static void test_memory(void)
 {
     start();
     CHECK(shared(ONE) && shared(ONE) == shared(TWO) && !shared(ALONE) && shared(ONE)[100] == 0,
           "two guests have one memory, of zeroes");
     world[ONE].state = VM_RUNNING;
-    pair_start(&world[ONE]);
+    begin_start(ONE);
     shared(ONE)[100] = 1;
-    pair_start(&world[TWO]);
+    begin_start(TWO);
     CHECK(shared(TWO)[100] == 1, "who starts finds what the one that runs has written");
     world[TWO].state = VM_RUNNING;
     world[ONE].state = VM_PAUSED;
-    pair_start(&world[TWO]);
+    begin_start(TWO);
     CHECK(shared(TWO)[100] == 1, "or the one that is paused");
     world[ONE].state = VM_OFF;
-    pair_start(&world[TWO]);
+    begin_start(TWO);
     CHECK(shared(TWO)[100] == 0, "but nothing of one that is off");
+    shared(TWO)[0] = shared(TWO)[SHARED_SIZE - 1] = 3;
+    world[ONE].state = VM_STARTING;
+    begin_start(TWO);
+    CHECK(!shared(TWO)[0] && !shared(TWO)[SHARED_SIZE - 1], "or does not run yet: all is zero");
+    world[TWO].state = VM_RUNNING;
     shared(TWO)[100] = 2;
+    pair_start(&world[ONE]);
+    CHECK(!pair_renew(&world[ONE]) && shared(TWO)[100] == 2,
+          "whose start then leaves what there is");
     world_remove(ONE);
     CHECK(shared(TWO)[100] == 2, "the memory stays for the one that is left");
     world_add(ONE);
@@ -256,7 +271,7 @@ static void test_memory(void)
           "and is that of a new one");
     world_remove(TWO);
     world[ONE].state = VM_OFF;
-    pair_start(&world[ONE]);
+    begin_start(ONE);
     CHECK(shared(ONE)[100] == 0, "which finds nothing either when it is alone");
     world_add(TWO);
     end();

@@ -229,6 +229,8 @@ static void test_misuse(void)
     CHECK(panics_on_free(HPA(MIB(30)), 1), "nor a page that nobody asked for");
     CHECK(panics_on_free(HPA(GIB(1)), 1), "nor one that the machine does not have");
     CHECK(panics_on_free(HPA(run.value), UINT64_MAX), "nor as many as that");
+    CHECK(!panics_on_free(HPA(0), 1) && panics_on_free(HPA(PAGE_SIZE), 1),
+          "what there was no room for is nothing to free");
     CHECK(panics_on_free(HPA(run.value + 8), 1), "an address inside a page is a panic");
     CHECK(!panics_on_free(run, 4), "the rest of the run is still good to free");
 }

@@ -2,25 +2,8 @@
 /* A driver of virtio devices that does anything, as the fuzzer's input says. */
 #pragma once
 
+#include "tests/host/fuzz_input.h"
 #include "tests/host/virtio_world.h"
-
-#define REQUIRE(condition) \
-    do {                   \
-        if (!(condition))  \
-            abort();       \
-    } while (0)
-
-static const uint8_t *input, *input_end;
-
-static inline uint8_t byte(void)
-{
-    return input < input_end ? *input++ : 0;
-}
-
-static inline uint32_t number(void)
-{
-    return byte() | (uint32_t)byte() << 8;
-}
 
 /* Some bytes of the rings are others now. */
 static void scribble(void)

@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import exits
+import tap
 
 SECONDS = 10
 OTHER_EXITS = 50  # a second: besides HLT, the timer's interrupt and the MSR writes that arm and end it
@@ -34,12 +35,7 @@ def judge(blocks):
 def main():
     result = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, text=True, errors="replace", check=False)
     checks = [(result.returncode == 0, "the guest sleeps and wakes"), *judge(exits.statistics(result.stdout, "debian"))]
-    for number, (ok, what) in enumerate(checks, 1):
-        print(f"{'ok' if ok else 'not ok'} {number} - {what}")
-    print(f"1..{len(checks)}")
-    if result.returncode != 0:
-        print("\n".join(result.stdout.splitlines()[-20:]), file=sys.stderr)
-    return 0 if all(ok for ok, _ in checks) else 1
+    return tap.conclude(checks, result.stdout)
 
 
 sys.exit(main())

@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent / "bench")]
+sys.path[:0] = [str(Path(__file__).resolve().parents[1] / folder) for folder in (".", "bench")]
 import exits
 import figures
+import tap
 
 GUESTS = ("on", "off")  # where the features are
 MOST = 50  # percent of the exits without the features
@@ -50,12 +51,7 @@ def main():
         loads = {guest: exits.taken(*pair) for guest, pair in pairs.items()}
         keep(command, loads)
         checks.append(judge(loads))
-    for number, (ok, what) in enumerate(checks, 1):
-        print(f"{'ok' if ok else 'not ok'} {number} - {what}")
-    print(f"1..{len(checks)}")
-    if result.returncode != 0:
-        print("\n".join(result.stdout.splitlines()[-20:]), file=sys.stderr)
-    return 0 if all(ok for ok, _ in checks) else 1
+    return tap.conclude(checks, result.stdout)
 
 
 sys.exit(main())
