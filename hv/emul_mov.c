@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The moves by which drivers reach their devices, without the general decoder: MOV between a
- * register and memory, or of an immediate to memory, of four or eight bytes, in 64-bit code.  The
- * CPU has translated the address already.
+ * register and memory, or of an immediate to memory, of four or eight bytes, and to memory of two
+ * (virtio's doorbells), in 64-bit code.  The CPU has translated the address already.
  */
 #include "hv/emul.h"
 
@@ -13,7 +13,7 @@
 #include "hv/util.h"
 #include "hv/vcpu.h"
 
-enum { MOV_STORE = 0x89, MOV_LOAD = 0x8b, MOV_IMMEDIATE = 0xc7 };
+enum { MOV_STORE = 0x89, MOV_LOAD = 0x8b, MOV_IMMEDIATE = 0xc7, OPERAND_SIZE = 0x66 };
 
 #define REX_W 8u
 #define REX_R 4u
@@ -34,10 +34,11 @@ static inline int64_t word_at(const uint8_t *bytes)
     return word;
 }
 
-/* False: another instruction, or one with RSP, an index or a prefix other than REX. */
+/* False: another instruction, or one with RSP, an index or a prefix other than 66 and REX. */
 static inline bool decode(const struct vcpu *vcpu, struct mov *mov)
 {
-    const uint8_t *at = vcpu->code;
+    bool word = vcpu->code[0] == OPERAND_SIZE;
+    const uint8_t *at = vcpu->code + word;
     unsigned int rex = (*at & 0xf0) == 0x40 ? *at++ : 0;
     unsigned int modrm = at[1];
     unsigned int mode = modrm >> 6;
@@ -46,7 +47,7 @@ static inline bool decode(const struct vcpu *vcpu, struct mov *mov)
     bool to_rip = false;
 
     mov->opcode = *at;
-    mov->size = rex & REX_W ? 8 : 4;
+    mov->size = rex & REX_W ? 8 : word ? 2 : 4;
     mov->reg = (modrm >> 3 & 7) | (rex & REX_R) << 1;
     at += 2;
     if (sib) {
@@ -68,12 +69,14 @@ static inline bool decode(const struct vcpu *vcpu, struct mov *mov)
         at += 4;
     }
     mov->immediate = (uint64_t)word_at(at);
-    mov->length = (unsigned int)(at - vcpu->code) + (mov->opcode == MOV_IMMEDIATE ? 4 : 0);
+    mov->length =
+        (unsigned int)(at - vcpu->code) + (mov->opcode == MOV_IMMEDIATE ? MIN(mov->size, 4u) : 0);
     if (unlikely(to_rip))
         mov->address += vcpu->rip + mov->length;
     if (mov->opcode == MOV_IMMEDIATE)
         return mov->reg % 8 == 0;
-    return (mov->opcode == MOV_STORE || mov->opcode == MOV_LOAD) && mov->reg != GPR_RSP;
+    return (mov->opcode == MOV_STORE || (mov->opcode == MOV_LOAD && mov->size > 2)) &&
+           mov->reg != GPR_RSP;
 }
 
 /* The code may have changed since: is this the instruction that made the access? */

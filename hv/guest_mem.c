@@ -14,21 +14,34 @@
 
 /* ---- Guest-physical ------------------------------------------------------------------------- */
 
-/* The host's view of [gpa, gpa + size), which must lie in one slot of RAM, or of an overcommitted
- * VM in one page; else a null pointer. */
-static void *ram_at(const struct vm *vm, uint64_t gpa, uint64_t size)
+/* The host's view of [gpa, gpa + size) in a slot, or a null pointer. */
+static inline void *in_slot(const struct mem_slot *slot, uint64_t gpa, uint64_t size)
 {
-    const struct mem_slot *slot = &vm->slots[vm->largest_slot];
+    uint64_t offset = gpa - slot->gpa.value;
 
-    for (unsigned int i = 0;; slot = &vm->slots[i++]) { /* it is nearly always the largest */
-        uint64_t offset = gpa - slot->gpa.value;
+    if (unlikely(offset >= slot->size || size > slot->size - offset))
+        return NULL;
+    return phys_to_virt(HPA(slot->hpa.value + offset));
+}
 
-        if (offset < slot->size && size <= slot->size - offset)
-            return phys_to_virt(HPA(slot->hpa.value + offset));
-        if (i == vm->slot_count)
-            break;
+static NOINLINE void *in_any_slot(const struct vm *vm, uint64_t gpa, uint64_t size)
+{
+    for (unsigned int i = 0; i < vm->slot_count; i++) {
+        void *at = in_slot(&vm->slots[i], gpa, size);
+
+        if (at)
+            return at;
     }
     return vm->paged_count ? vm_pages_at(vm, gpa, size) : NULL;
+}
+
+/* The host's view of [gpa, gpa + size), which must lie in one slot of RAM, or of an overcommitted
+ * VM in one page; else a null pointer.  Nearly always it is in the largest slot. */
+static inline void *ram_at(const struct vm *vm, uint64_t gpa, uint64_t size)
+{
+    void *at = in_slot(&vm->slots[vm->largest_slot], gpa, size);
+
+    return likely(at) ? at : in_any_slot(vm, gpa, size);
 }
 
 /* The part of a range that ram_at() shows in one piece. */

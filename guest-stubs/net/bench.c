@@ -100,19 +100,49 @@ static void measure_small(void)
     print("part 2 net-small %u 1\n", SMALL);
 }
 
-static void measure_reads(void)
+/*
+ * As Linux's driver does it: the request's header, the page and the status in an indirect table,
+ * the event index, a doorbell rung with interrupts on, and an interrupt for the answer.
+ */
+static unsigned int read_page(uint64_t sector)
 {
     static uint8_t page[4096] __attribute__((aligned(4096)));
+    static volatile struct {
+        uint32_t type, reserved;
+        uint64_t sector;
+    } header;
+    static volatile uint8_t status;
+    static volatile struct descriptor table[] = {
+        {(uint64_t)&header, sizeof(header), D_NEXT, 1},
+        {(uint64_t)page, sizeof(page), D_NEXT | D_WRITE, 2},
+        {(uint64_t)&status, 1, D_WRITE, 0},
+    };
+    unsigned int before = queue_interrupts;
+
+    header.sector = sector;
+    status = 0xff;
+    set_desc(0, table, sizeof(table), D_INDIRECT, 0);
+    offer(0);
+    BAR16(&blk, B_NOTIFY) = 0;
+    while (queue_interrupts == before)
+        __asm__ volatile("pause");
+    return status;
+}
+
+static void measure_reads(void)
+{
     unsigned int errors = 0;
 
     set_up(&blk);
     start_device(&blk);
+    interrupts_on();
     MARK(6);
     for (unsigned int i = 0; i < READS; i++)
-        errors += blk_request(0, i * 8, page, sizeof(page)) != 0;
+        errors += read_page(i * 8) != 0;
     MARK(7);
-    if (errors)
-        fail_at_once("the disk can be read");
+    interrupts_off();
+    if (errors || queue_interrupts != READS)
+        fail_at_once("the disk can be read, with one interrupt for each request");
     print("part 3 blk-read %u 1\n", READS);
 }
 

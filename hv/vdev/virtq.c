@@ -204,13 +204,15 @@ int virtq_hush(struct virtq *queue)
 int virtq_listen(struct virtq *queue)
 {
     uint64_t event = queue->used + RING + queue->size * 8u;
+    int count;
 
     if (set_quiet(queue, false) != 0)
         return -EFAULT;
     if (queue->event_index && store(queue, event, queue->next) != 0)
         return -EFAULT;
     fence();
-    return MIN(virtq_waiting(queue), 1);
+    count = virtq_waiting(queue); /* MIN() would look twice */
+    return MIN(count, 1);
 }
 
 int virtq_must_tell(struct virtq *queue)

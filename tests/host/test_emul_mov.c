@@ -69,11 +69,18 @@ static const struct form taken[] = {
     {"movl $0x80000001, (%rax)", 0x100, true, 6, {0xc7, 0x00, 0x01, 0x00, 0x00, 0x80}},
     {"movq $-2, 4(%r8)", 0x108, true, 8, {0x49, 0xc7, 0x40, 0x08, 0xfe, 0xff, 0xff, 0xff}},
     {"mov %eax, (%rax) with REX", 0x100, true, 3, {0x40, 0x89, 0x00}},
+    {"mov %ax, (%rbx)", 0x100, true, 3, {0x66, 0x89, 0x03}},
+    {"mov %r9w, 2(%r13)", 0x102, true, 5, {0x66, 0x45, 0x89, 0x4d, 0x02}},
+    {"movw $0x8001, (%rax)", 0x100, true, 5, {0x66, 0xc7, 0x00, 0x01, 0x80}},
+    {"movq $-2, (%rax) with 66", 0x100, true, 8, {0x66, 0x48, 0xc7, 0, 0xfe, 0xff, 0xff, 0xff}},
 };
 
 static const struct form left[] = {
     {"movb", 0x100, true, 2, {0x88, 0x03}},
-    {"movw", 0x100, true, 3, {0x66, 0x89, 0x03}},
+    {"a load of two bytes", 0x100, false, 3, {0x66, 0x8b, 0x03}},
+    {"66 behind REX", 0x100, true, 4, {0x4c, 0x66, 0x89, 0x03}},
+    {"66 twice", 0x100, true, 4, {0x66, 0x66, 0x89, 0x03}},
+    {"two bytes at an odd address", 0x101, true, 4, {0x66, 0x89, 0x43, 0x01}},
     {"a prefix", 0x100, true, 3, {0x3e, 0x89, 0x03}},
     {"an index", 0x200, true, 3, {0x89, 0x04, 0x1b}},
     {"RSP as the base", 0x100, true, 3, {0x89, 0x04, 0x24}},
@@ -109,10 +116,12 @@ static bool same_as_decoder(const struct form *form)
         return false;
     gprs = vcpu->gprs;
     uint64_t value = seen.value;
+    uint8_t size = seen.size;
     start(CODE, form->bytes, form->length);
     gprs.r[GPR_RSP] = vcpu->gprs.r[GPR_RSP] = fake.regs[VCPU_RSP];
     return emul_mem(vcpu, &exit) == ACTION_ADVANCE && vcpu->insn_len == form->length &&
-           memcmp(&gprs, &vcpu->gprs, sizeof(gprs)) == 0 && seen.value == value;
+           memcmp(&gprs, &vcpu->gprs, sizeof(gprs)) == 0 && seen.value == value &&
+           seen.size == size;
 }
 
 static bool is_left(const struct form *form)

@@ -195,6 +195,24 @@ static void test_credit(void)
     CHECK(requests <= 8 && laters == 2 && avail_index() == used_index(), "until it stops");
 }
 
+static unsigned int looks;
+
+static void count_look(void)
+{
+    looks++;
+}
+
+static void test_looks(void)
+{
+    start(ALL, 8);
+    offer_echo(0, "x", 1);
+    meddle = count_look;
+    kick();
+    meddle = NULL;
+    CHECK(requests == 1 && looks == 4,
+          "one request: the index, the head, the index again, what is to be told");
+}
+
 /* ---- The rules ------------------------------------------------------------------------------ */
 
 static void break_index(void)
@@ -743,6 +761,7 @@ int main(void)
     test_event_index();
     test_indirect();
     test_credit();
+    test_looks();
     test_mistakes();
     test_areas();
     test_queue_rules();
