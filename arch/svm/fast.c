@@ -29,9 +29,11 @@ static inline bool is_special(const struct vmcb *vmcb, uint64_t next)
  * from there, and now and then for all others, the long path is taken, which lets it in. (Without
  * short paths it is always time: look_at is 0.)
  */
-static inline bool is_time_to_look(const struct vcpu *vcpu, uint64_t now)
+static inline bool is_time_to_look(const struct vcpu *vcpu, const struct vmcb *vmcb, uint64_t now)
 {
-    return now >= to_svm(vcpu)->look_at;
+    uint64_t look_at = to_svm(vcpu)->look_at;
+
+    return unlikely(now >= look_at) && (!(vmcb->rflags & RFLAGS_IF) || !look_at);
 }
 
 static inline enum fast_result go_on(struct vcpu *vcpu)
@@ -47,7 +49,7 @@ static NOINLINE enum fast_result device_memory(struct vcpu *vcpu, struct vmcb *v
     uint64_t now = rdtsc();
 
     if (!svm_is_code64(vmcb) || (vmcb->exit_int_info & VMCB_EVENT_VALID) ||
-        is_special(vmcb, vmcb->rip + INSN_MAX_LENGTH) || is_time_to_look(vcpu, now))
+        is_special(vmcb, vmcb->rip + INSN_MAX_LENGTH) || is_time_to_look(vcpu, vmcb, now))
         return FAST_NOT;
     vcpu->rip = vmcb->rip;
     vcpu->gprs.r[GPR_RAX] = vmcb->rax;
@@ -66,7 +68,7 @@ static NOINLINE enum fast_result same_cr4(struct vcpu *vcpu, struct vmcb *vmcb)
 
     vcpu->gprs.r[GPR_RAX] = vmcb->rax;
     next = svm_same_cr4_end(vcpu, vmcb);
-    if (is_special(vmcb, next) || is_time_to_look(vcpu, now))
+    if (is_special(vmcb, next) || is_time_to_look(vcpu, vmcb, now))
         return FAST_NOT;
     note_exit(vcpu, EXIT_CR, now, vmcb->rip, vmcb->exit_code, vmcb->exit_info1);
     vmcb->rip = next;
@@ -94,7 +96,7 @@ static ALWAYS_INLINE enum fast_result handle(struct vcpu *vcpu, struct vmcb *vmc
 {
     uint64_t rip = vmcb->rip;
 
-    if (is_special(vmcb, next) || is_time_to_look(vcpu, now))
+    if (is_special(vmcb, next) || is_time_to_look(vcpu, vmcb, now))
         return FAST_NOT;
     vcpu->rip = rip;
     vcpu->gprs.r[GPR_RAX] = vmcb->rax;
