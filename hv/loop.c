@@ -466,13 +466,8 @@ static void put_down(struct cpu *cpu)
         vcpu_unload(vcpu);
 }
 
-/* True when there was anything to do. */
-static bool do_work(struct cpu *cpu)
+static void do_seldom_work(struct cpu *cpu, uint32_t work)
 {
-    uint32_t work = cpu_take_work(cpu);
-
-    if (work & WORK_TIMER)
-        run_timers(cpu);
     if (work & WORK_UNLOAD)
         put_down(cpu);
     if (work & WORK_CONSOLE)
@@ -481,6 +476,17 @@ static bool do_work(struct cpu *cpu)
         vm_work();
     if (work & WORK_CHORE)
         vm_chore_work();
+}
+
+/* True when there was anything to do. */
+static bool do_work(struct cpu *cpu)
+{
+    uint32_t work = cpu_take_work(cpu);
+
+    if (work & WORK_TIMER)
+        run_timers(cpu);
+    if (work & ~WORK_TIMER)
+        do_seldom_work(cpu, work);
     return work != 0;
 }
 
