@@ -34,12 +34,17 @@ static inline void note_exit(struct vcpu *vcpu, uint64_t kind, uint64_t now, uin
  */
 static inline bool may_enter_again(struct vcpu *vcpu)
 {
+    uint32_t requests;
+
     if (unlikely(!cpu_is_undisturbed(vcpu->cpu)))
         return false;
     if (likely(!__atomic_load_n(&vcpu->attention, __ATOMIC_RELAXED)))
         return true;
-    if (__atomic_load_n(&vcpu->requests, __ATOMIC_RELAXED) || vcpu->flush_tlb)
+    requests = __atomic_load_n(&vcpu->requests, __ATOMIC_RELAXED);
+    if ((requests & ~VCPU_REQ_EVENT) || vcpu->flush_tlb)
         return false;
+    if (requests)
+        __atomic_fetch_and(&vcpu->requests, ~VCPU_REQ_EVENT, __ATOMIC_ACQUIRE);
     intr_deliver(vcpu);
     return true;
 }
