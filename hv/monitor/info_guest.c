@@ -12,13 +12,18 @@
 
 #define MAC_TEXT_SIZE 18
 
-static unsigned int lent_apics(const struct vm *vm)
+static unsigned int vcpus_with(const struct vm *vm, bool (*has)(const struct vcpu *vcpu))
 {
     unsigned int count = 0;
 
     for (unsigned int i = 0; i < vm->vcpu_count; i++)
-        count += vm->vcpus[i]->lapic.lent;
+        count += has(vm->vcpus[i]);
     return count;
+}
+
+static bool is_lent(const struct vcpu *vcpu)
+{
+    return vcpu->lapic.lent;
 }
 
 /* "aa:bb:cc:dd:ee:ff" */
@@ -179,6 +184,55 @@ static void print_stats(struct vm *vm)
     console_print("\n");
 }
 
+/* ---- Of KVM's interface, what its vCPUs have switched on ------------------------------------ */
+
+static bool uses_clock(const struct vcpu *vcpu)
+{
+    return vcpu->kvm_system_time & KVM_SYSTEM_TIME_ENABLE;
+}
+
+static bool uses_steal_time(const struct vcpu *vcpu)
+{
+    return vcpu->pv.steal_time & KVM_MSR_ENABLE;
+}
+
+static bool uses_eoi(const struct vcpu *vcpu)
+{
+    return vcpu->pv.eoi & KVM_MSR_ENABLE;
+}
+
+static bool polls_itself(const struct vcpu *vcpu)
+{
+    return !(vcpu->pv.poll_control & KVM_POLL_ENABLE);
+}
+
+static const struct {
+    const char *name, *key;
+    bool (*is_on)(const struct vcpu *vcpu);
+} kvm_parts[] = {
+    {"clock", "kvm_clock_vcpus", uses_clock},
+    {"steal time", "kvm_steal_time_vcpus", uses_steal_time},
+    {"pv eoi", "kvm_pv_eoi_vcpus", uses_eoi},
+    {"polling of their own", "kvm_poll_vcpus", polls_itself},
+};
+
+static void json_kvm(const struct vm *vm)
+{
+    for (unsigned int i = 0; i < ARRAY_SIZE(kvm_parts); i++)
+        json_number(kvm_parts[i].key, vcpus_with(vm, kvm_parts[i].is_on));
+}
+
+static void print_kvm(const struct vm *vm)
+{
+    console_print("  kvm      ");
+    for (unsigned int i = 0; i < ARRAY_SIZE(kvm_parts); i++)
+        console_print("%s%s on %u", i ? ", " : "", kvm_parts[i].name,
+                      vcpus_with(vm, kvm_parts[i].is_on));
+    console_print(" of %u vcpus\n", vm->vcpu_count);
+}
+
+/* --------------------------------------------------------------------------------------------- */
+
 static void json_guest(struct vm *vm)
 {
     const struct guest_config *config = vm->config;
@@ -195,8 +249,9 @@ static void json_guest(struct vm *vm)
     json_bool("waits_for_memory", vm->waits_for_memory);
     json_stats(vm);
     json_number("vcpus", vm->vcpu_count);
-    json_number("apicv_vcpus", lent_apics(vm));
+    json_number("apicv_vcpus", vcpus_with(vm, is_lent));
     json_number("clock_ns", vm_now_ns(vm));
+    json_kvm(vm);
     json_net(vm);
     json_share(vm);
     json_vsock(&vm->pci.vsock);
@@ -230,8 +285,9 @@ void info_guest(struct vm *vm)
         console_print("           %lu KiB of it given back\n", vm->absent_pages * 4);
     print_stats(vm);
     console_print("  vcpus    %u, the local apics of %u virtualized by the cpu%s\n", vm->vcpu_count,
-                  lent_apics(vm), config->apicv ? "" : " (apicv = off)");
+                  vcpus_with(vm, is_lent), config->apicv ? "" : " (apicv = off)");
     console_print("  clock    %lu.%03lu s\n", ms / 1000, ms % 1000);
+    print_kvm(vm);
     print_disks(vm);
     print_net(vm);
     print_share(vm);
