@@ -263,6 +263,13 @@ void board_work(struct vm *vm)
     spin_unlock(&vm->lock);
 }
 
+void board_power_button(struct vm *vm)
+{
+    spin_lock(&vm->lock);
+    vpm_power_button(&vm->pm);
+    spin_unlock(&vm->lock);
+}
+
 void board_off(struct vm *vm)
 {
     board_pci_off(vm);

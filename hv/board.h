@@ -21,6 +21,8 @@ void board_pause(struct vm *vm);
 void board_resume(struct vm *vm);
 /* The VM has ended: its devices touch no memory any more, whatever others send them. */
 void board_off(struct vm *vm);
+/* Somebody presses the power button: what becomes of it is the guest's. */
+void board_power_button(struct vm *vm);
 /* What its devices have left to do; by one of its vCPUs, at VCPU_REQ_DEVICES. */
 void board_work(struct vm *vm);
 /* An edge on an interrupt line, a global system interrupt below GSI_COUNT: as its device would make

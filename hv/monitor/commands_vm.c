@@ -150,6 +150,16 @@ static void stop(const struct command_args *args)
     change(args->vm, vm_stop_command, "stopped");
 }
 
+static void shut_down(const struct command_args *args)
+{
+    if (!vm_is_on(args->vm)) {
+        command_error("%s: it does not run", vm_name(args->vm));
+        return;
+    }
+    board_power_button(args->vm);
+    console_print("%s: its power button was pressed\n", vm_name(args->vm));
+}
+
 static void create(const struct command_args *args)
 {
     const char *why;
@@ -257,6 +267,8 @@ const struct command vm_commands[] = {
      .guest = GUEST_REQUIRED},
     {"resume", "GUEST", "go on after a pause", resume, .guest = GUEST_REQUIRED},
     {"reset", "GUEST", "press its reset button", reset, .guest = GUEST_REQUIRED},
+    {"shutdown", "GUEST", "press its power button, at which it may end by itself", shut_down,
+     .guest = GUEST_REQUIRED},
     {"stop", "GUEST", "pull its plug", stop, .guest = GUEST_REQUIRED},
     {"destroy", "GUEST", "stop it and give its memory back", destroy, .guest = GUEST_REQUIRED},
     {"create", "GUEST", "make a guest of mica.conf that is not there, switched off", create,
