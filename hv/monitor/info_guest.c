@@ -231,7 +231,7 @@ static void print_kvm(const struct vm *vm)
     console_print(" of %u vcpus\n", vm->vcpu_count);
 }
 
-/* --------------------------------------------------------------------------------------------- */
+/* ---- All of it ------------------------------------------------------------------------------ */
 
 static void json_guest(struct vm *vm)
 {
